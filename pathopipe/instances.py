@@ -1,0 +1,135 @@
+"""Instances: the segmented cells of a tile or a slide as arrays, never as one object a cell."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathopipe.errors import StoreError
+from pathopipe.geometry import Outlines
+
+FORMAT = 1
+"""Version of the file format of :meth:`Instances.save`."""
+
+
+@dataclass(frozen=True)
+class Instances:
+    """n segmented objects in one frame, in a fixed order."""
+
+    outlines: Outlines
+    """n outlines; outside a model they are in level-0 pixels."""
+    score: NDArray[np.float32]
+    """(n,) the model's confidence, 0 to 1."""
+    class_id: NDArray[np.uint8]
+    """(n,) index into ``classes``."""
+    classes: tuple[str, ...]
+    """Class names, such as ("Nucleus",)."""
+    measurements: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Name (snake_case with its unit) to (n,) values measured on the pixels; NaN where it could not be computed."""
+
+    def __post_init__(self) -> None:
+        columns = {"score": self.score, "class_id": self.class_id, **self.measurements}
+        for name, values in columns.items():
+            if values.shape != (len(self.outlines),):
+                raise ValueError(f"{name} has shape {values.shape} for {len(self.outlines)} outlines")
+
+    def __len__(self) -> int:
+        return len(self.outlines)
+
+    @classmethod
+    def empty(cls, classes: tuple[str, ...], measurements: Iterable[str] = ()) -> Instances:
+        """Return no instances, with the columns that others of the same model have."""
+        none = np.zeros(0, np.float32)
+        return cls(Outlines.empty(), none, np.zeros(0, np.uint8), classes, {name: none for name in measurements})
+
+    @classmethod
+    def concat(cls, parts: Iterable[Instances]) -> Instances:
+        """Return the instances of all ``parts`` in order.
+
+        Raises
+        ------
+        ValueError
+            If there are no parts, or their classes or measurements differ.
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("no parts to put together; use Instances.empty")
+        first = parts[0]
+        for part in parts:
+            if part.classes != first.classes or set(part.measurements) != set(first.measurements):
+                raise ValueError("the parts differ in their classes or measurements")
+        return cls(
+            Outlines.concat(part.outlines for part in parts),
+            np.concatenate([part.score for part in parts]),
+            np.concatenate([part.class_id for part in parts]),
+            first.classes,
+            {name: np.concatenate([part.measurements[name] for part in parts]) for name in first.measurements},
+        )
+
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Instances:
+        """Return the instances chosen by an integer or boolean ``index``, in its order."""
+        return Instances(
+            self.outlines.take(index),
+            self.score[index],
+            self.class_id[index],
+            self.classes,
+            {name: values[index] for name, values in self.measurements.items()},
+        )
+
+    def with_outlines(self, outlines: Outlines) -> Instances:
+        """Return the same instances with other outlines, for a change of frame."""
+        return replace(self, outlines=outlines)
+
+    def with_measurements(self, **values: NDArray[np.floating]) -> Instances:
+        """Return the instances with further measurements."""
+        added = {name: np.asarray(column, np.float32) for name, column in values.items()}
+        return replace(self, measurements={**self.measurements, **added})
+
+    def save(self, path: Path) -> None:
+        """Write to ``path`` (.npz), whole or not at all, replacing what was there."""
+        part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with open(part, "wb") as file:
+            np.savez(
+                file,
+                format=np.array(FORMAT),
+                coords=self.outlines.coords,
+                offsets=self.outlines.offsets,
+                score=self.score,
+                class_id=self.class_id,
+                classes=np.array(self.classes, dtype=np.str_),
+                **{f"m:{name}": values for name, values in self.measurements.items()},  # type: ignore[arg-type]
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Instances:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        StoreError
+            If the file is missing, damaged, or of another format version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                if int(data["format"]) != FORMAT:
+                    raise StoreError(f"{path} has format {int(data['format'])}, this version reads {FORMAT}; remove it")
+                return cls(
+                    Outlines(data["coords"], data["offsets"]),
+                    data["score"],
+                    data["class_id"],
+                    tuple(str(name) for name in data["classes"]),
+                    {name[2:]: data[name] for name in data.files if name.startswith("m:")},
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{path} is not a whole instance file ({error}); remove it and run again") from error

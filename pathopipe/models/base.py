@@ -1,0 +1,81 @@
+"""The contract between a model and the rest: tiles in, instances out. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pathopipe.instances import Instances
+from pathopipe.spec import Spec
+
+
+class ModelSpec(Spec):
+    """Which model runs, and how. Small and picklable: this travels to the workers, never the weights."""
+
+    name: str = "nuclei"
+    """Name of a registered model, or the path of a ``.safetensors`` file written by ``pathopipe train``."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it runs; "auto" takes CUDA where there is one."""
+    min_score: float | None = Field(None, ge=0, le=1)
+    """Instances scored lower are dropped; None takes the model's own threshold."""
+    batch_tiles: int | None = Field(None, ge=1)
+    """Tiles per forward pass; None takes 1 on a CPU and 8 on a GPU."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model without loading its weights. JSON-able (see models/card.py)."""
+
+    name: str
+    """Such as "nuclei"."""
+    version: str
+    """Such as "1"."""
+    mpp: float
+    """µm per pixel that it was trained for."""
+    classes: tuple[str, ...]
+    """Class names in the order of ``Instances.class_id``."""
+    halo_px: int
+    """Context that a core pixel's prediction depends on, in working pixels: with it tiles agree at the seams."""
+    stride_px: int
+    """Tile origins and sizes are multiples of it."""
+    max_diameter_um: float
+    """Larger instances are not reported."""
+    sha256: str
+    """Of the weights file; part of every result's fingerprint."""
+    licence: str
+    data: tuple[str, ...]
+    """Training data, one line each with its licence."""
+    accuracy: tuple[str, ...]
+    """Measured accuracy, one line each with the data set and the metric."""
+    limits: tuple[str, ...]
+    """What it was not tested on and where it fails, one line each."""
+
+
+class Predictor(Protocol):
+    """A loaded model on one device. Not thread-safe; each worker process holds its own."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        ...
+
+    def predict(self, tiles: NDArray[np.uint8]) -> list[Instances]:
+        """Find the instances of every tile.
+
+        Parameters
+        ----------
+        tiles : (n, h, w, 3) uint8
+            RGB at the model's mpp; h and w are multiples of ``card.stride_px``.
+
+        Returns
+        -------
+        list of Instances
+            One a tile. Outlines are (x, y) in that tile's own pixels: continuous, origin at its top left corner, so
+            the outline of a single pixel in column 3 reaches from x = 3 to x = 4. A tile's result does not depend on
+            the tiles beside it in the batch. Order is deterministic (by row, then column of the centroid).
+        """
+        ...

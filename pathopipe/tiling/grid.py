@@ -1,0 +1,114 @@
+"""Which tiles a slide is cut into: pure integers, no pixels read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from pathopipe.errors import ConfigError
+from pathopipe.geometry import Box
+from pathopipe.spec import Spec
+
+
+class GridSpec(Spec):
+    """How the slide is cut into tiles."""
+
+    tile_px: int = Field(1024, ge=64, le=16384)
+    """Side of what a tile reads, halo included, in working pixels."""
+    halo_px: int | None = Field(None, ge=0)
+    """Context around a tile's core in working pixels; None takes what the model asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile has two boxes, in working pixels: what it reads and what it answers for."""
+
+    row: int
+    col: int
+    core: Box
+    """The part of the plane that this tile answers for; cores cover the plane exactly once."""
+    read: Box
+    """``core`` with the halo; may reach beyond the slide (padded white), so all tiles have one shape."""
+
+    @property
+    def name(self) -> str:
+        """Stable file stem, such as "r0003_c0012"."""
+        return f"r{self.row:04d}_c{self.col:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class TileGrid:
+    """The tiles that cover a plane of ``width`` × ``height`` working pixels, row by row."""
+
+    width: int
+    height: int
+    core_px: int
+    """Side of every core."""
+    halo_px: int
+
+    @classmethod
+    def cover(cls, width: int, height: int, spec: GridSpec, model_halo_px: int, stride_px: int = 1) -> TileGrid:
+        """Return the grid that ``spec`` asks for.
+
+        Parameters
+        ----------
+        width, height : int
+            The plane in working pixels.
+        spec : GridSpec
+            The user's settings.
+        model_halo_px : int
+            The halo that the model asks for, used where the user gives none.
+        stride_px : int
+            Core and halo are multiples of it, so that the model's strided layers meet the same pixels in every tile.
+
+        Raises
+        ------
+        ConfigError
+            If tile and halo do not leave a core, or do not fit the stride.
+        """
+        halo = model_halo_px if spec.halo_px is None else spec.halo_px
+        core = spec.tile_px - 2 * halo
+        if core < stride_px:
+            raise ConfigError(
+                f"grid.tile_px={spec.tile_px} leaves no core inside a halo of {halo} px; "
+                f"use grid.tile_px of at least {4 * halo}"
+            )
+        if core % stride_px or halo % stride_px:
+            fitting = halo + -halo % stride_px
+            raise ConfigError(
+                f"the model works in steps of {stride_px} px: grid.tile_px={spec.tile_px} and a halo of {halo} px do "
+                f"not fit; use grid.tile_px={spec.tile_px + -spec.tile_px % stride_px} and grid.halo_px={fitting}"
+            )
+        return cls(width, height, core, halo)
+
+    @property
+    def rows(self) -> int:
+        """Number of tile rows."""
+        return -(-self.height // self.core_px)
+
+    @property
+    def cols(self) -> int:
+        """Number of tile columns."""
+        return -(-self.width // self.core_px)
+
+    def __len__(self) -> int:
+        return self.rows * self.cols
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self.tile(row, col) for row in range(self.rows) for col in range(self.cols))
+
+    def tile(self, row: int, col: int) -> Tile:
+        """Return the tile at ``row``, ``col``.
+
+        Raises
+        ------
+        IndexError
+            If there is no such tile.
+        """
+        if not (0 <= row < self.rows and 0 <= col < self.cols):
+            raise IndexError(f"no tile ({row}, {col}) in a grid of {self.rows} × {self.cols}")
+        x, y = col * self.core_px, row * self.core_px
+        core = Box(x, y, x + self.core_px, y + self.core_px)
+        return Tile(row, col, core, core.grown(self.halo_px))
