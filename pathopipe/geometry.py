@@ -166,7 +166,8 @@ class Outlines:
 
     def ring(self, index: int) -> NDArray[np.float32]:
         """Return ring ``index`` as (k, 2), open."""
-        return self.coords[self.offsets[index] : self.offsets[index + 1]]
+        ring: NDArray[np.float32] = self.coords[self.offsets[index] : self.offsets[index + 1]]
+        return ring
 
     def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Outlines:
         """Return the rings chosen by an integer or boolean ``index``, in its order."""

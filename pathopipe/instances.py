@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Instances:
     """Name (snake_case with its unit) to (n,) values measured on the pixels; NaN where it could not be computed."""
 
     def __post_init__(self) -> None:
-        columns = {"score": self.score, "class_id": self.class_id, **self.measurements}
+        columns: dict[str, NDArray[Any]] = {"score": self.score, "class_id": self.class_id, **self.measurements}
         for name, values in columns.items():
             if values.shape != (len(self.outlines),):
                 raise ValueError(f"{name} has shape {values.shape} for {len(self.outlines)} outlines")
@@ -46,7 +47,7 @@ class Instances:
     def empty(cls, classes: tuple[str, ...], measurements: Iterable[str] = ()) -> Instances:
         """Return no instances, with the columns that others of the same model have."""
         none = np.zeros(0, np.float32)
-        return cls(Outlines.empty(), none, np.zeros(0, np.uint8), classes, {name: none for name in measurements})
+        return cls(Outlines.empty(), none, np.zeros(0, np.uint8), classes, dict.fromkeys(measurements, none))
 
     @classmethod
     def concat(cls, parts: Iterable[Instances]) -> Instances:

@@ -1,0 +1,1 @@
+"""Layers of outlines: GeoJSON as QuPath reads it, GeoParquet, validation."""

@@ -1,0 +1,1 @@
+"""Tiles over workers; the only room that imports distributed."""

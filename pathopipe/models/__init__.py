@@ -1,0 +1,1 @@
+"""Tile to instances; the only room that imports torch."""

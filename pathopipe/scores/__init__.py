@@ -1,0 +1,1 @@
+"""Numbers per slide."""

@@ -1,0 +1,1 @@
+"""Pixels on disk: what a slide is, and one file a reader."""

@@ -1,0 +1,1 @@
+"""The tiles' instances become the slide's instances."""

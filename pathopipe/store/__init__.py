@@ -1,0 +1,1 @@
+"""Tiles in zarr, and the instances found in them."""

@@ -1,0 +1,1 @@
+"""Drawn slides whose truth is known."""

@@ -1,0 +1,1 @@
+"""Which tiles: the tissue mask and the tile grid."""
