@@ -1,0 +1,19 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real slides and nuclei that is kept beside the project, where it is there."""
+    path = Path(os.environ.get("PATHOPIPE_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no real data at {path} (set PATHOPIPE_TEST_DATA)")
+    return path
