@@ -112,7 +112,8 @@ class Frame:
 
     def points_to_level0(self, xy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return points (n, 2) given in working pixels as level-0 pixels."""
-        return (xy * np.array([self.scale_x, self.scale_y])).astype(np.float32)
+        scale = np.array([self.scale_x, self.scale_y])
+        return np.asarray(xy * scale, np.float32)
 
 
 @dataclass(frozen=True)
