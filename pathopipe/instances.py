@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathopipe.errors import StoreError
+from pathopipe.files import atomic_file
 from pathopipe.geometry import Outlines
 
 FORMAT = 1
@@ -94,8 +94,7 @@ class Instances:
 
     def save(self, path: Path) -> None:
         """Write to ``path`` (.npz), whole or not at all, replacing what was there."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with open(part, "wb") as file:
+        with atomic_file(path) as file:
             np.savez(
                 file,
                 format=np.array(FORMAT),
@@ -106,9 +105,6 @@ class Instances:
                 classes=np.array(self.classes, dtype=np.str_),
                 **{f"m:{name}": values for name, values in self.measurements.items()},  # type: ignore[arg-type]
             )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path) -> Instances:

@@ -1,0 +1,114 @@
+"""The settings of a run: the stages' own specs put together, from defaults, a YAML file and ``--set``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pathopipe.annotations.spec import AnnotationSpec
+from pathopipe.engine.spec import EngineSpec
+from pathopipe.errors import ConfigError
+from pathopipe.models.base import ModelSpec
+from pathopipe.slide.base import SlideSpec
+from pathopipe.spec import Spec
+from pathopipe.stitch.spec import StitchSpec
+from pathopipe.store.spec import StoreSpec
+from pathopipe.tiling.grid import GridSpec
+from pathopipe.tiling.spec import TissueSpec
+
+
+class Config(Spec):
+    """All settings of a run; ``configs/default.yaml`` lists every key with a comment."""
+
+    slide: SlideSpec = SlideSpec()
+    tissue: TissueSpec = TissueSpec()
+    grid: GridSpec = GridSpec()
+    store: StoreSpec = StoreSpec()
+    model: ModelSpec = ModelSpec()
+    engine: EngineSpec = EngineSpec()
+    stitch: StitchSpec = StitchSpec()
+    annotations: AnnotationSpec = AnnotationSpec()
+
+
+def load_config(file: Path | None = None, settings: Iterable[str] = (), **sections: Mapping[str, Any]) -> Config:
+    """Return the configuration: defaults, then ``file``, then ``settings``, then ``sections``.
+
+    Parameters
+    ----------
+    file : Path, optional
+        YAML with the sections of :class:`Config`; keys left out keep their defaults.
+    settings : iterable of str
+        "section.key=value" as given to ``--set``; the value is read as YAML.
+    **sections
+        Values of the command line's own options, such as ``engine={"workers": 2}``; None values are left out.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key or value is wrong; the message names it.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    if file is not None:
+        _merge(values, _read(file), str(file))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            raise ConfigError(f"--set {setting}: expected section.key=value, such as grid.tile_px=2048")
+        _merge(values, {section: {name: _parse(text, f"--set {setting}")}}, f"--set {setting}")
+    for section, given in sections.items():
+        _merge(values, {section: {name: value for name, value in given.items() if value is not None}}, section)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_told(error)) from None
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error}") from None
+    found = _parse(text, str(file))
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{file}: expected sections such as 'grid:' with keys below them; see configs/default.yaml")
+    return found
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {error}") from None
+
+
+def _merge(into: dict[str, dict[str, Any]], given: Mapping[str, Any], where: str) -> None:
+    for section, keys in given.items():
+        if section not in Config.model_fields:
+            raise ConfigError(f"{where}: no section {section!r}; there are: {', '.join(Config.model_fields)}")
+        if keys is None:
+            continue
+        if not isinstance(keys, Mapping):
+            raise ConfigError(f"{where}: section {section!r} needs keys below it, not {keys!r}")
+        into.setdefault(section, {}).update(keys)
+
+
+def _told(error: ValidationError) -> str:
+    told = []
+    for problem in error.errors():
+        section, *rest = (str(part) for part in problem["loc"])
+        key = ".".join([section, *rest[:1]])
+        message = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            known = Config.model_fields[section].default.__class__.model_fields
+            message = f"no such key; {section} has: {', '.join(known)}"
+        told.append(
+            f"{key}: {message}" + ("" if problem["type"] == "extra_forbidden" else f" (given: {problem['input']!r})")
+        )
+    return "wrong configuration: " + "; ".join(told)

@@ -1,0 +1,53 @@
+"""The contract of an executor: a task over items, each result handed back as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, Self, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """Runs tasks; the plan is data and executors know nothing of slides.
+
+    Executors differ only in where the work happens: the files that the tasks write are the same bytes.
+    """
+
+    @property
+    def workers(self) -> int:
+        """Number of workers now."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for the log, such as "2 processes on this machine"."""
+        ...
+
+    def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
+        """Call ``task`` on every item and ``done(item, result)`` in this process as results come, in any order.
+
+        Parameters
+        ----------
+        task : callable
+            Picklable, and small: it carries specs and paths, never pixels, weights or handles.
+        items : iterable
+            Picklable and small. Only a bounded number is handed out at a time.
+        done : callable
+            Called in this process, never twice at once.
+
+        Raises
+        ------
+        ClusterError
+            If a worker dies on the same item again and again, or no worker is left.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers that this executor started."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...

@@ -1,0 +1,32 @@
+"""The reference executor: one item after the other in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Self
+
+from pathopipe.engine.base import Executor, Item, Result
+
+
+class SerialExecutor:
+    """Does the work in this process: what every other executor must agree with, and the easiest to debug."""
+
+    workers = 1
+    description = "this process, one tile after the other"
+
+    def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
+        """See :meth:`Executor.each`."""
+        for item in items:
+            done(item, task(item))
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+_: type[Executor] = SerialExecutor

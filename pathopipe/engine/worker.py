@@ -1,0 +1,51 @@
+"""What a worker process keeps open between tasks: one slide with its tiles, and one model.
+
+Handles and weights never travel: a task names them, and the worker opens its own the first time. Only the latest
+of each is kept, since a run goes through its slides one by one.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from pathopipe.models.base import ModelSpec, Predictor
+from pathopipe.models.load import load_predictor
+from pathopipe.slide.open import open_slide
+from pathopipe.store.instances import InstanceStore
+from pathopipe.store.tiles import TileStore
+
+if TYPE_CHECKING:
+    from pathopipe.engine.tasks import PixelSource
+
+_open: tuple[int, PixelSource, TileStore] | None = None
+
+
+def open_tiles(source: PixelSource) -> TileStore:
+    """Return this process's tile store of ``source``, opening slide and store on first use."""
+    global _open
+    # The process id: a handle inherited through a fork must not be shared with the parent.
+    if _open and _open[:2] == (os.getpid(), source):
+        return _open[2]
+    if _open and _open[0] == os.getpid():
+        _open[2].close()
+    cv2.setNumThreads(1)  # a worker has one core; OpenCV would start a thread a core of the machine
+    slide = open_slide(source.slide, source.slide_spec)
+    _open = (os.getpid(), source, TileStore.open(source.store, slide, source.frame, source.store_spec))
+    return _open[2]
+
+
+@lru_cache(maxsize=1)
+def open_predictor(spec: ModelSpec) -> Predictor:
+    """Return this process's model of ``spec``, loading it on first use."""
+    return load_predictor(spec)
+
+
+@lru_cache(maxsize=1)
+def open_instances(folder: Path, fingerprint: str) -> InstanceStore:
+    """Return this process's view of the instance folder."""
+    return InstanceStore(folder, fingerprint)

@@ -1,0 +1,157 @@
+"""What a user sees while work goes on: bars on a terminal, plain lines elsewhere, all on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import IO, Protocol, Self
+
+_LINE_EVERY_S = 15.0
+
+
+class Progress(Protocol):
+    """Told by batch and pipeline what goes on."""
+
+    def slide(self, number: int, total: int, name: str) -> None:
+        """Slide ``number`` of ``total`` begins."""
+        ...
+
+    def stage(self, name: str, total: int = 0, done: int = 0) -> None:
+        """A stage of the slide begins; with ``total`` steps, ``done`` of them done before, or of unknown length."""
+        ...
+
+    def advance(self, steps: int = 1) -> None:
+        """``steps`` more steps of the stage are done."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the user something worth a line of its own."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def show_progress(verbosity: int = 0, stream: IO[str] | None = None) -> Progress:
+    """Return what suits ``stream`` (stderr by default) and ``verbosity`` (-1 quiet, 0 normal, 1 verbose)."""
+    stream = stream or sys.stderr
+    if verbosity < 0:
+        return Silent()
+    if stream.isatty():
+        return Bars(stream)
+    return Lines(stream)
+
+
+class Silent:
+    """Says nothing."""
+
+    def slide(self, number: int, total: int, name: str) -> None:
+        """See :class:`Progress`."""
+
+    def stage(self, name: str, total: int = 0, done: int = 0) -> None:
+        """See :class:`Progress`."""
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`Progress`."""
+
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+class Lines:
+    """A line where something begins, and now and then one on how far it is; for logs and batch jobs."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._prefix = ""
+        self._stage, self._total, self._done = "", 0, 0
+        self._began = self._told = time.monotonic()
+        self._done_before = 0
+
+    def slide(self, number: int, total: int, name: str) -> None:
+        """See :class:`Progress`."""
+        self._prefix = f"[{number}/{total}] {name}: "
+
+    def stage(self, name: str, total: int = 0, done: int = 0) -> None:
+        """See :class:`Progress`."""
+        self._stage, self._total, self._done, self._done_before = name, total, done, done
+        self._began = self._told = time.monotonic()
+        counted = f" ({total} tiles, {done} done before)" if done else f" ({total} tiles)" if total else ""
+        self.say(f"{name}{counted}")
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`Progress`."""
+        self._done += steps
+        now = time.monotonic()
+        if self._total and now - self._told >= _LINE_EVERY_S and self._done < self._total:
+            self._told = now
+            left = (now - self._began) / (self._done - self._done_before) * (self._total - self._done)
+            self.say(f"{self._stage}: {self._done} of {self._total}, about {left:.0f} s left")
+
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
+        print(self._prefix + text, file=self._stream, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+class Bars:
+    """A bar for the slides and one for the stage of the present slide."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._rich = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=stream),
+        )
+        self._slides = self._rich.add_task("slides", visible=False)
+        self._tiles = self._rich.add_task("", visible=False)
+
+    def slide(self, number: int, total: int, name: str) -> None:
+        """See :class:`Progress`."""
+        self._rich.update(
+            self._slides, description=name[-40:], completed=number - 1, total=total, visible=total > 1, refresh=True
+        )
+
+    def stage(self, name: str, total: int = 0, done: int = 0) -> None:
+        """See :class:`Progress`."""
+        self._rich.reset(
+            self._tiles, total=total or None, completed=done, description=f"  {name}", visible=True, start=True
+        )
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`Progress`."""
+        self._rich.advance(self._tiles, steps)
+
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._rich.console.print(text, markup=False, highlight=False)
+
+    def __enter__(self) -> Self:
+        self._rich.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._rich.update(self._tiles, visible=False)
+        self._rich.stop()
+
+
+_: tuple[type[Progress], ...] = (Silent, Lines, Bars)
