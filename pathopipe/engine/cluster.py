@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,20 +109,20 @@ def read_cluster_file(path: Path) -> ClusterFile:
 
 
 def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Executor:
-    import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     number = workers or len(gpus) or _cores()
-    dask.config.set({"distributed.logging.distributed": "error"})
+    # What matters of its log comes back as exceptions; the rest would bury our own lines.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
-    options: dict[str, Any] = {"nthreads": 1, "silence_logs": "ERROR", "dashboard_address": None}
+    options: dict[str, Any] = {"nthreads": 1, "silence_logs": logging.CRITICAL, "dashboard_address": None}
     described = {}
     for index in range(number):
         own = dict(options)
         if gpus:
             own |= {"env": {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]}, "resources": {"GPU": 1}}
         described[index] = {"cls": Nanny, "options": own}
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}}
     with ExitStack() as owned:
         cluster = owned.enter_context(SpecCluster(described, scheduler=scheduler, silence_logs=False))
         client = owned.enter_context(Client(cluster))

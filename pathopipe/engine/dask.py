@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import islice
@@ -40,6 +41,7 @@ class DaskExecutor:
         self._owned = owned
         self._in_flight = in_flight
         self._resources = resources
+        self._known, self._counted = 1, float("-inf")
 
     @property
     def workers(self) -> int:
@@ -70,8 +72,10 @@ class DaskExecutor:
                 future.cancel()
 
     def _room(self, flying: dict[Future, Any]) -> int:
-        # Asked anew each time: workers of a cluster come and go.
-        return max(1, self.workers) * self._in_flight - len(flying)
+        # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
+        if time.monotonic() - self._counted > 1:
+            self._known, self._counted = max(1, self.workers), time.monotonic()
+        return self._known * self._in_flight - len(flying)
 
     def _result(self, future: Future) -> Any:
         try:

@@ -1,0 +1,108 @@
+"""Executors differ in where the work happens and in nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from pathopipe.engine.base import Executor
+from pathopipe.engine.cluster import start_executor
+from pathopipe.engine.spec import EngineSpec
+from pathopipe.errors import ClusterError, ConfigError
+from tests.support.tasks import DieOnce, WriteSquare, die, refuse
+
+
+def files(executor: Executor, folder):
+    folder.mkdir()
+    results = {}
+    executor.each(WriteSquare(folder), range(50), lambda item, result: results.update({item: result[0]}))
+    assert results == {number: number * number for number in range(50)}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def two_processes():
+    with start_executor(EngineSpec(workers=2, in_flight=2)) as executor:
+        yield executor
+
+
+def test_serial_and_two_processes_write_the_same_files(tmp_path, two_processes):
+    with start_executor(EngineSpec(cluster="serial")) as serial:
+        assert files(serial, tmp_path / "serial") == files(two_processes, tmp_path / "two")
+
+
+def test_both_processes_work_and_none_is_this_one(tmp_path, two_processes):
+    processes = set()
+    two_processes.each(WriteSquare(tmp_path), range(50), lambda item, result: processes.add(result[1]))
+    assert len(processes) == two_processes.workers == 2
+
+
+def test_no_more_tasks_are_handed_out_than_allowed(tmp_path, two_processes):
+    handed, most = 0, 0
+
+    def items():
+        nonlocal handed
+        for number in range(60):
+            handed += 1
+            yield number
+
+    def done(item, result):
+        nonlocal most, handed
+        most = max(most, handed)
+        handed -= 1
+
+    two_processes.each(WriteSquare(tmp_path), items(), done)
+    assert most <= 2 * 2 + 1
+
+
+def test_an_error_of_a_task_comes_back_and_the_workers_stay(tmp_path, two_processes):
+    with pytest.raises(ValueError, match="is refused"):
+        two_processes.each(refuse, range(5), lambda item, result: None)
+    assert len(files(two_processes, tmp_path / "after")) == 50
+
+
+def test_a_worker_that_dies_is_replaced_and_its_item_redone(tmp_path, two_processes):
+    seen = []
+    two_processes.each(DieOnce(tmp_path), range(8), lambda item, result: seen.append(result))
+    assert sorted(seen) == list(range(8))
+
+
+def test_an_item_that_always_kills_its_worker_is_an_error_with_a_cure(two_processes):
+    with pytest.raises(ClusterError, match="--workers"):
+        two_processes.each(die, [1], lambda item, result: None)
+
+
+def test_a_running_scheduler_is_used_by_its_address(tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        with start_executor(EngineSpec(cluster=cluster.scheduler_address)) as executor:
+            assert len(files(executor, tmp_path / "there")) == 50
+        assert cluster.status.name == "running"  # it was there before, so it stays
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("kind: slurm\nworker: 2\n", "worker"),
+        ("kind: abacus\n", "kind"),
+        ("kind: address\n", "address"),
+        ("- a\n", "file"),
+        ("kind: [\n", "cannot read"),
+    ],
+)
+def test_a_wrong_cluster_file_is_told(tmp_path, text, complaint):
+    (tmp_path / "cluster.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=complaint):
+        start_executor(EngineSpec(cluster=str(tmp_path / "cluster.yaml")))
+
+
+def test_a_missing_cluster_file_and_a_wrong_word_are_told(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read the cluster file"):
+        start_executor(EngineSpec(cluster=str(tmp_path / "none.yaml")))
+    with pytest.raises(ConfigError, match="expected local, serial"):
+        start_executor(EngineSpec(cluster="cloud"))
+
+
+def test_no_scheduler_at_the_address_is_told():
+    with pytest.raises(ClusterError, match="no Dask scheduler answers"):
+        start_executor(EngineSpec(cluster="tcp://127.0.0.1:9", start_timeout_s=1))
