@@ -17,11 +17,11 @@ class Progress(Protocol):
         ...
 
     def stage(self, name: str, total: int = 0, done: int = 0) -> None:
-        """A stage of the slide begins; with ``total`` steps, ``done`` of them done before, or of unknown length."""
+        """Begin a stage of the slide; with ``total`` steps, ``done`` of them done before, or of unknown length."""
         ...
 
     def advance(self, steps: int = 1) -> None:
-        """``steps`` more steps of the stage are done."""
+        """Count ``steps`` more steps of the stage as done."""
         ...
 
     def say(self, text: str) -> None:

@@ -17,3 +17,12 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path} (set PATHOPIPE_TEST_DATA)")
     return path
+
+
+@pytest.fixture(scope="session")
+def drawn_slide(tmp_path_factory: pytest.TempPathFactory):
+    """A drawn slide of 3000 × 3000 px at 0.25 µm/px with its truth."""
+    from pathopipe.synth.draw import SynthSpec, draw_slide
+
+    folder = tmp_path_factory.mktemp("drawn")
+    return draw_slide(folder / "drawn.svs", SynthSpec(width=3000, height=3000, seed=7))

@@ -111,7 +111,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
 def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Executor:
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    number = workers or len(gpus) or _cores()
+    number = workers or _default_workers(gpus)
     # What matters of its log comes back as exceptions; the rest would bury our own lines.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
@@ -122,7 +122,10 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         if gpus:
             own |= {"env": {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]}, "resources": {"GPU": 1}}
         described[index] = {"cls": Nanny, "options": own}
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"},
+    }
     with ExitStack() as owned:
         cluster = owned.enter_context(SpecCluster(described, scheduler=scheduler, silence_logs=False))
         client = owned.enter_context(Client(cluster))
@@ -182,9 +185,21 @@ def _wait_for_workers(client: Client, number: int, timeout_s: float, where: str)
         ) from None
 
 
-def _cores() -> int:
-    """Cores that this process may use: fewer than the machine has inside a batch job or container."""
+def expected_workers(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> int:
+    """Return how many workers :func:`start_executor` would come to, as far as that is known without starting any."""
+    if spec.cluster == "serial":
+        return 1
+    if spec.cluster.endswith((".yaml", ".yml")):
+        file = read_cluster_file(Path(spec.cluster))
+        most = file.adaptive.maximum if file.adaptive else None
+        return spec.workers or file.workers or most or (_default_workers(gpus) if file.kind == "local" else 1)
+    return spec.workers or (_default_workers(gpus) if spec.cluster == "local" else 1)
+
+
+def _default_workers(gpus: tuple[str, ...]) -> int:
+    if gpus:
+        return len(gpus)
     try:
-        return len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))  # fewer than the machine has, inside a batch job or container
     except AttributeError:
         return os.cpu_count() or 1

@@ -1,0 +1,206 @@
+"""Many slides, one after the other: whatever happens to one, all the others are done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pathopipe import __version__
+from pathopipe.config import Config
+from pathopipe.engine.base import Executor
+from pathopipe.errors import OutputInUseError, PathopipeError
+from pathopipe.files import write_json
+from pathopipe.layout import LOCK, RUN, SlideFolder
+from pathopipe.models.base import ModelCard
+from pathopipe.models.device import visible_gpus
+from pathopipe.pipeline import Job, analyse_slide, tile_slide
+from pathopipe.progress import Progress
+from pathopipe.record import Record
+from pathopipe.report.page import write_report
+from pathopipe.slide.find import FoundSlide, FoundSlides
+from pathopipe.summary import read_summary, summary_row, write_summary
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of the slides of one run."""
+
+    records: tuple[Record, ...]
+    """One a slide, in the order worked on."""
+    unchanged: int
+    """Slides that were complete before and had nothing to be done."""
+
+    @property
+    def all_complete(self) -> bool:
+        """Whether every slide is complete."""
+        return all(record.status in ("complete", "skipped") for record in self.records)
+
+    def count(self, status: str) -> int:
+        """Return how many slides have ``status``."""
+        return sum(record.status == status for record in self.records)
+
+
+def run_batch(
+    found: FoundSlides,
+    out: Path,
+    config: Config,
+    card: ModelCard,
+    engine: Executor,
+    progress: Progress,
+    command: Sequence[str],
+) -> BatchResult:
+    """Analyse the slides that were found into ``out``.
+
+    Whatever goes wrong with a slide is written into its record, its row of the summary and its ``error.log``, and the
+    next slide is begun.
+
+    Parameters
+    ----------
+    found : FoundSlides
+        The slides, and what was passed over.
+    out : Path
+        The output folder; created if need be.
+    config, card, engine, progress
+        As for :func:`pathopipe.pipeline.analyse_slide`.
+    command : sequence of str
+        The command line, for ``run.json``.
+
+    Returns
+    -------
+    BatchResult
+        One record a slide.
+
+    Raises
+    ------
+    OutputInUseError
+        If another run is writing to ``out``.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with only_run(out):
+        rows = {row["id"]: row for row in read_summary(out)}
+        about = _about(found, config, card, command)
+        write_json(out / RUN, about)
+        records, unchanged = [], 0
+        for number, entry in enumerate(found.slides, 1):
+            progress.slide(number, len(found.slides), entry.id)
+            folder = _folder_for(out, entry)
+            before = Record.load(folder)
+            record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
+            unchanged += record == before
+            records.append(record)
+            rows[record.id] = summary_row(record, folder)
+            write_summary(out, rows.values())
+        write_json(out / RUN, about | {"finished": _now()})
+        write_report(out)
+    return BatchResult(tuple(records), unchanged)
+
+
+def run_tiling(
+    found: FoundSlides, out: Path, config: Config, card: ModelCard, engine: Executor, progress: Progress
+) -> int:
+    """Store the tiles of the slides that were found, at the model's resolution; return how many slides failed.
+
+    Raises
+    ------
+    OutputInUseError
+        If another run is writing to ``out``.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    with only_run(out):
+        for number, entry in enumerate(found.slides, 1):
+            progress.slide(number, len(found.slides), entry.id)
+            job = job_for(_folder_for(out, entry), entry, config, card)
+            failed += _survive(tile_slide, job, engine, progress).status == "failed"
+    return failed
+
+
+def _survive(
+    work: Callable[[Job, Executor, Progress], Record], job: Job, engine: Executor, progress: Progress
+) -> Record:
+    try:
+        record = work(job, engine, progress)
+    except Exception as error:  # the one place where anything may be caught: the next slide must go on
+        told = str(error) if isinstance(error, PathopipeError) else f"{type(error).__name__}: {error}"
+        told = " ".join(told.split())
+        progress.say(f"failed: {told}")
+        job.folder.path.mkdir(parents=True, exist_ok=True)
+        job.folder.log.write_text(traceback.format_exc(), encoding="utf-8")
+        return Record(job.id, job.slide, "failed", told).save(job.folder)
+    job.folder.log.unlink(missing_ok=True)
+    return record
+
+
+def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelCard) -> Job:
+    """Return the job of one slide; its own mpp, where the manifest gives one, outranks all others."""
+    if entry.mpp is not None:
+        config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
+    batch = config.model.batch_tiles or (8 if visible_gpus(config.model.device) else 1)
+    return Job(folder.path.name, entry.path, folder, config, card, batch)
+
+
+def _folder_for(out: Path, entry: FoundSlide) -> SlideFolder:
+    """Return the slide's folder: its id, or ``id-2`` … where another slide of an earlier run has that.
+
+    A folder whose slide is gone from where it was is taken to be the same slide, moved: its fingerprint decides what
+    of it still holds.
+    """
+    for number in range(1, 10_000):
+        folder = SlideFolder(out / (entry.id if number == 1 else f"{entry.id}-{number}"))
+        record = Record.load(folder)
+        if record is None or record.slide == entry.path or not Path(record.slide).exists():
+            return folder
+    raise OutputInUseError(f"{out} holds 10,000 slides named {entry.id!r}; use another output folder")
+
+
+@contextmanager
+def only_run(out: Path) -> Iterator[None]:
+    """Hold the output folder for this process.
+
+    The lock is the operating system's: it ends with the process, however that ends.
+
+    Raises
+    ------
+    OutputInUseError
+        If another process holds it.
+    """
+    with open(out / LOCK, "a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputInUseError(
+                f"another run is writing to {out}; wait for it to end, or use another --out"
+            ) from None
+        yield
+
+
+def _about(found: FoundSlides, config: Config, card: ModelCard, command: Sequence[str]) -> dict[str, Any]:
+    packages = ("torch", "numpy", "zarr", "dask", "distributed", "openslide-python", "shapely", "pyarrow")
+    return {
+        "command": list(command),
+        "started": _now(),
+        "finished": None,
+        "config": config.model_dump(mode="json"),
+        "model": {"name": card.name, "version": card.version, "sha256": card.sha256},
+        "versions": {"pathopipe": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in packages},
+        "machine": {
+            "system": f"{platform.system()} {platform.release()}",
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "slides": {"found": len(found.slides), "ignored": dict(found.ignored)},
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

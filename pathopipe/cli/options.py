@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; made if need be, and never emptied.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML with settings; see configs/default.yaml.", dir_okay=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, such as grid.tile_px=2048; repeatable."),
+]
+Mpp = Annotated[
+    float | None,
+    typer.Option("--mpp", help="µm per pixel at level 0, for slides that do not say their own.", min=0.05, max=20),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="local|serial|tcp://…|FILE.yaml",
+        help="Where tiles are worked on: processes here, this process, a Dask scheduler, or a cluster file.",
+    ),
+]
+Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; default one a core or GPU.", min=1)]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for debugging.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
+
+
+def verbosity(verbose: int, quiet: bool) -> int:
+    """Return -1 for quiet, 0 for normal, 1 and up for verbose, and set the log's level to match."""
+    import logging
+
+    level = -1 if quiet else verbose
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    logging.getLogger("pathopipe").setLevel(levels.get(level, logging.DEBUG))
+    return level

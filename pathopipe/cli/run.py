@@ -1,0 +1,211 @@
+"""``pathopipe run``: the main job over files, folders and manifests; and ``pathopipe tile``, its first half."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pathopipe.cli.options import Cluster, ConfigFile, Mpp, Out, Quiet, Settings, Verbose, Workers, verbosity
+
+if TYPE_CHECKING:
+    from pathopipe.batch import BatchResult
+    from pathopipe.config import Config
+    from pathopipe.slide.find import FoundSlides
+
+Slides = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SLIDES…",
+        help="Slides, folders (searched with all below them), URLs, or a .csv with a column `slide` (and `mpp`, `id`).",
+    ),
+]
+Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")]
+Coords = Annotated[
+    str | None,
+    typer.Option(
+        "--coords", metavar="qupath|level0", help="Origin of the GeoJSON: as QuPath opens the slide, or level 0."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("run")(run)
+    app.command("tile")(tile)
+
+
+def run(
+    slides: Slides,
+    out: Out,
+    config_file: ConfigFile = None,
+    settings: Settings = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME|FILE", help="See `pathopipe models`.")] = None,
+    mpp: Mpp = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    device: Device = None,
+    coords: Coords = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan: tissue, tiles, time, disk.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Find the cells of whole-slide images: GeoJSON for QuPath, GeoParquet, scores and a report.
+
+    Run it again and it does only what is missing; a slide that fails never stops the others.
+
+    **Examples**
+
+    `pathopipe run slides/ --out results/`
+
+    `pathopipe run a.svs b.ndpi --out results/ --workers 4`
+
+    `pathopipe run old.svs --out results/ --mpp 0.25`   (a slide that does not say its resolution)
+
+    `pathopipe run manifest.csv --out results/ --cluster configs/clusters/slurm.yaml`
+    """
+    from pathopipe.config import load_config
+
+    config = load_config(
+        config_file,
+        settings or (),
+        slide={"mpp_if_missing": mpp},
+        model={"name": model, "device": device},
+        engine={"cluster": cluster, "workers": workers},
+        annotations={"coords": coords},
+    )
+    found = find(slides, quiet)
+    if dry_run:
+        plan(found, config)
+        return
+    result = analyse(found, out, config, verbosity(verbose, quiet))
+    tell(result, out)
+    if not result.all_complete:
+        raise typer.Exit(1)
+
+
+def tile(
+    slides: Slides,
+    out: Out,
+    config_file: ConfigFile = None,
+    settings: Settings = None,
+    mpp: Mpp = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Find the tissue and store its tiles as OME-Zarr, without a model.
+
+    **Example**
+
+    `pathopipe tile slides/ --out tiles/`   then open `tiles/<slide>/tiles.zarr` in napari
+    """
+    from pathopipe.config import load_config
+
+    config = load_config(
+        config_file,
+        settings or (),
+        slide={"mpp_if_missing": mpp},
+        engine={"cluster": cluster, "workers": workers},
+    )
+    raise typer.Exit(store_tiles(find(slides, quiet), out, config, verbosity(verbose, quiet)))
+
+
+def find(slides: list[str], quiet: bool) -> FoundSlides:
+    """Return the slides that ``slides`` name, and tell on stderr what was passed over."""
+    from pathopipe.errors import ConfigError
+    from pathopipe.slide.find import find_slides
+
+    found = find_slides(slides)
+    if not quiet:
+        for remark in found.remarks:
+            print(remark, file=sys.stderr)
+    if not found.slides:
+        raise ConfigError(f"no slides found in: {', '.join(slides)}")
+    return found
+
+
+def analyse(found: FoundSlides, out: Path, config: Config, level: int) -> BatchResult:
+    """Start the workers and run the batch."""
+    from pathopipe.batch import run_batch
+    from pathopipe.engine.cluster import start_executor
+    from pathopipe.models.device import visible_gpus
+    from pathopipe.models.load import load_card
+    from pathopipe.progress import show_progress
+
+    card = load_card(config.model)
+    gpus = visible_gpus(config.model.device)
+    with show_progress(level) as progress:
+        progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
+        with start_executor(config.engine, gpus) as engine:
+            progress.say(f"working with {engine.description}")
+            return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]])
+
+
+def store_tiles(found: FoundSlides, out: Path, config: Config, level: int) -> int:
+    """Start the workers, store every slide's tiles, and return the exit code."""
+    from pathopipe.batch import run_tiling
+    from pathopipe.engine.cluster import start_executor
+    from pathopipe.models.load import load_card
+    from pathopipe.progress import show_progress
+
+    card = load_card(config.model)
+    with show_progress(level) as progress, start_executor(config.engine) as engine:
+        failed = run_tiling(found, out, config, card, engine, progress)
+    print(f"{len(found.slides) - failed} of {len(found.slides)} slides stored below {out}")
+    return int(failed > 0)
+
+
+def plan(found: FoundSlides, config: Config) -> None:
+    """Print what a run over ``found`` would do; slides that cannot be opened are told and counted."""
+    from pathopipe.batch import job_for
+    from pathopipe.engine.cluster import expected_workers
+    from pathopipe.errors import PathopipeError
+    from pathopipe.layout import SlideFolder
+    from pathopipe.models.device import visible_gpus
+    from pathopipe.models.load import load_card
+    from pathopipe.plan import plan_slide
+
+    card = load_card(config.model)
+    workers = expected_workers(config.engine, visible_gpus(config.model.device))
+    seconds = disk = memory = failed = 0.0
+    print(f"{'slide':40} {'tissue mm²':>10} {'tiles':>7} {'time':>9} {'disk':>9}")
+    for entry in found.slides:
+        try:
+            told = plan_slide(job_for(SlideFolder(Path(entry.id)), entry, config, card))
+        except PathopipeError as error:
+            print(f"{entry.id[:40]:40} cannot be analysed: {error}")
+            failed += 1
+            continue
+        took = told.seconds / workers
+        print(
+            f"{told.id[:40]:40} {told.tissue_mm2:10.2f} {told.tiles:7d} {took:7.0f} s {told.disk_bytes / 1e9:6.2f} GB"
+        )
+        seconds, disk, memory = seconds + took, disk + told.disk_bytes, max(memory, told.worker_bytes)
+    print(
+        f"in all: about {seconds / 60:.0f} min with {workers} workers of up to {memory / 1e9:.1f} GB each, "
+        f"{disk / 1e9:.1f} GB of disk; {failed:.0f} slides would fail"
+    )
+
+
+def tell(result: BatchResult, out: Path) -> None:
+    """Print what became of the slides and where the results are."""
+    total = len(result.records)
+    if result.unchanged == total:
+        print(f"nothing to do: {total} of {total} slides are complete and unchanged in {out}")
+        return
+    told = [
+        f"{result.count(status)} {status}" for status in ("complete", "incomplete", "failed") if result.count(status)
+    ]
+    if result.unchanged:
+        told.append(f"{result.unchanged} of them unchanged")
+    print(f"{total} slides: {', '.join(told)}")
+    for record in result.records:
+        if record.error:
+            print(f"  {record.id}: {record.status}: {record.error}")
+        elif record.tissue_mm2 is not None:
+            print(f"  {record.id}: {record.cells:,} cells in {record.tissue_mm2:.2f} mm² of tissue")
+    print(f"summary: {out / 'summary.csv'}\nreport:  {out / 'report.html'}")

@@ -1,0 +1,173 @@
+"""The main job on one slide, from pixels to layers and scores. Start reading here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import shapely
+
+from pathopipe.annotations.cells import prepare_cells, write_cells_geojson, write_cells_parquet
+from pathopipe.annotations.layers import write_annotations
+from pathopipe.config import Config
+from pathopipe.engine.base import Executor
+from pathopipe.engine.tasks import FillTiles, PixelSource, PredictTiles, TileOutcome
+from pathopipe.errors import SlideError
+from pathopipe.geometry import Frame
+from pathopipe.instances import Instances
+from pathopipe.layout import SlideFolder
+from pathopipe.models.base import ModelCard
+from pathopipe.progress import Progress
+from pathopipe.record import Clock, Fingerprints, Record
+from pathopipe.report.overview import save_overview
+from pathopipe.scores.base import ScoreContext
+from pathopipe.scores.files import write_scores
+from pathopipe.scores.run import compute_scores
+from pathopipe.slide.base import Slide
+from pathopipe.slide.describe import describe
+from pathopipe.slide.open import open_slide
+from pathopipe.stitch.stitch import inside, stitch
+from pathopipe.store.instances import InstanceStore
+from pathopipe.store.tiles import TileStore
+from pathopipe.tiling.grid import Tile, TileGrid
+from pathopipe.tiling.tissue import Tissue, find_tissue
+
+Failed = Mapping[Tile, str]
+"""Tiles that could not be analysed, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One slide to analyse, and how."""
+
+    id: str
+    """Name of its folder."""
+    slide: str
+    """An absolute path, or a URL."""
+    folder: SlideFolder
+    config: Config
+    card: ModelCard
+    """Of the model that ``config.model`` names."""
+    batch_tiles: int
+    """Tiles per task and forward pass."""
+
+
+def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
+    """Analyse one slide into its folder; run again, it does only what is missing.
+
+    Parameters
+    ----------
+    job : Job
+        The slide and the settings.
+    engine : Executor
+        Where the tiles are worked on.
+    progress : Progress
+        Told what goes on.
+
+    Returns
+    -------
+    Record
+        What was read, done and found, as in ``slide.json``.
+
+    Raises
+    ------
+    PathopipeError
+        If the slide cannot be analysed at all; what was done before stays.
+    """
+    config, folder, clock = job.config, job.folder, Clock(progress)
+    with open_slide(job.slide, config.slide) as slide:
+        frame = slide.info.frame(job.card.mpp)
+        grid = TileGrid.cover(frame.width, frame.height, config.grid, job.card.halo_px, job.card.stride_px)
+        prints = Fingerprints.of(slide.info, frame, grid, job.card, config)
+        earlier = Record.load(folder)
+        if earlier and earlier.holds(prints, folder):
+            return earlier
+
+        Record.begun(job.id, job.slide).save(folder)
+        with clock.stage("tissue"):
+            tissue = find_tissue(slide, config.tissue)
+            tiles = grid.touching(tissue, frame)
+        store = TileStore.open(folder.tiles if config.store.keep else None, slide, frame, config.store)
+        instances = InstanceStore.open(folder.instances, prints.instances)
+        missing = instances.missing(tiles)
+        with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
+            source = PixelSource(job.slide, config.slide, frame, store.path, config.store)
+            task = PredictTiles(source, config.model, folder.instances, prints.instances)
+            failed = run_tiles(task, missing, job.batch_tiles, engine, progress)
+        with clock.stage("stitch"):
+            done = [tile for tile in tiles if tile not in failed]
+            if tiles and not done:
+                raise SlideError(f"none of the {len(tiles)} tiles could be analysed: {next(iter(failed.values()))}")
+            cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch)
+            cells = cells.take(inside(cells, tissue.polygons))
+        with clock.stage("write"):
+            record = write_results(job, slide, tissue, frame, failed, cells)
+    return replace(record, tiles=len(tiles), seconds=clock.seconds, fingerprint=asdict(prints)).save(folder)
+
+
+def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
+    """Store the tiles of a slide that touch tissue, and nothing else.
+
+    Raises
+    ------
+    PathopipeError
+        If the slide cannot be opened, or a tile cannot be read.
+    """
+    clock = Clock(progress)
+    with open_slide(job.slide, job.config.slide) as slide:
+        frame = slide.info.frame(job.card.mpp)
+        grid = TileGrid.cover(frame.width, frame.height, job.config.grid, job.card.halo_px, job.card.stride_px)
+        with clock.stage("tissue"):
+            tissue = find_tissue(slide, job.config.tissue)
+            tiles = grid.touching(tissue, frame)
+        store = TileStore.open(job.folder.tiles, slide, frame, job.config.store)
+        with clock.stage("tiles", len(tiles)):
+            task = FillTiles(PixelSource(job.slide, job.config.slide, frame, store.path, job.config.store))
+            failed = run_tiles(task, tiles, 1, engine, progress)
+        if failed:
+            raise SlideError(f"{len(failed)} of {len(tiles)} tiles could not be read: {next(iter(failed.values()))}")
+        return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
+
+
+def run_tiles(
+    task: PredictTiles | FillTiles, tiles: Sequence[Tile], batch_tiles: int, engine: Executor, progress: Progress
+) -> Failed:
+    """Have ``task`` done for all ``tiles``, ``batch_tiles`` at a time; return those that failed."""
+    failed: dict[Tile, str] = {}
+
+    def done(batch: tuple[Tile, ...], outcomes: tuple[TileOutcome, ...]) -> None:
+        failed.update({outcome.tile: outcome.error for outcome in outcomes if outcome.error is not None})
+        progress.advance(len(batch))
+
+    batches = (tuple(tiles[start : start + batch_tiles]) for start in range(0, len(tiles), batch_tiles))
+    engine.each(task, batches, done)
+    return dict(sorted(failed.items(), key=lambda each: (each[0].row, each[0].col)))
+
+
+def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: Failed, cells: Instances) -> Record:
+    """Write the layers, scores and picture of a slide whose cells are known."""
+    info, folder = slide.info, job.folder
+    lost = shapely.union_all([shapely.box(*frame.to_level0(tile.core.clipped(frame.box))) for tile in failed])
+    mm2_per_px = info.scale.x * info.scale.y / 1e6
+    analysed_mm2 = shapely.difference(tissue.polygons, lost).area * mm2_per_px
+    table = prepare_cells(cells, info)
+    write_cells_geojson(folder.cells_geojson, table, info, job.config.annotations)
+    write_cells_parquet(folder.cells_parquet, table)
+    write_annotations(folder.annotations, tissue.polygons, lost, info, job.config.annotations)
+    write_scores(folder.scores, compute_scores(ScoreContext.of(table, tissue.area_mm2, analysed_mm2)))
+    save_overview(folder.overview, slide, tissue, table)
+    return Record(
+        id=job.id,
+        slide=job.slide,
+        status="incomplete" if failed else "complete",
+        error=f"{len(failed)} tiles could not be analysed: {next(iter(failed.values()))}" if failed else None,
+        info=describe(info),
+        mpp=(info.scale.x + info.scale.y) / 2,
+        mpp_source=info.scale.source,
+        tissue_mm2=tissue.area_mm2,
+        analysed_mm2=analysed_mm2,
+        tiles_failed=[{"tile": tile.name, "core": list(tile.core), "error": error} for tile, error in failed.items()],
+        cells=len(table),
+        cells_dropped=len(cells) - len(table),
+        model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
+    )

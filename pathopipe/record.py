@@ -1,0 +1,138 @@
+"""``slide.json``: what was read from a slide, what was done with it, and what that depended on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from pathopipe.config import Config
+from pathopipe.files import read_json, write_json
+from pathopipe.geometry import Frame
+from pathopipe.layout import SlideFolder
+from pathopipe.models.base import ModelCard
+from pathopipe.progress import Progress
+from pathopipe.slide.base import SlideInfo
+from pathopipe.spec import fingerprint
+from pathopipe.tiling.grid import TileGrid
+
+Status = Literal["complete", "incomplete", "failed", "skipped"]
+
+# Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
+_INSTANCES_VERSION = 1
+_RESULTS_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """Digests of everything that a stage's output depends on, and of nothing else."""
+
+    instances: str
+    """The instance files: slide, resolution, grid and model."""
+    results: str
+    """Layers and scores: the same, and the settings of tissue, stitch and annotations."""
+
+    @classmethod
+    def of(cls, info: SlideInfo, frame: Frame, grid: TileGrid, card: ModelCard, config: Config) -> Fingerprints:
+        """Return the digests for a slide as it is now."""
+        instances = fingerprint(
+            {
+                "version": _INSTANCES_VERSION,
+                "slide": info.identity,
+                "reader": info.reader,
+                "frame": asdict(frame),
+                "chunk_px": config.store.chunk_px,  # where chunks begin decides how pixels between levels are averaged
+                "core_px": grid.core_px,
+                "halo_px": grid.halo_px,
+                "model": card.sha256,
+                "min_score": config.model.min_score,
+            }
+        )
+        results = fingerprint(
+            {
+                "version": _RESULTS_VERSION,
+                "instances": instances,
+                "tissue": config.tissue.model_dump(mode="json"),
+                "stitch": config.stitch.model_dump(mode="json"),
+                "annotations": config.annotations.model_dump(mode="json"),
+            }
+        )
+        return cls(instances, results)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One slide's outcome; the content of ``slide.json`` and the source of its row in ``summary.csv``."""
+
+    id: str
+    """Name of the slide's folder."""
+    slide: str
+    """Path or URL of the slide."""
+    status: Status
+    error: str | None = None
+    """Why the slide failed or is incomplete, in one line."""
+    info: dict[str, Any] = field(default_factory=dict)
+    """Facts read from the slide (slide.describe)."""
+    mpp: float | None = None
+    """µm per level-0 pixel (mean of x and y)."""
+    mpp_source: str | None = None
+    tissue_mm2: float | None = None
+    analysed_mm2: float | None = None
+    """Tissue without the tiles that failed: the denominator of densities."""
+    tiles: int | None = None
+    """Tiles that touch tissue."""
+    tiles_failed: list[dict[str, Any]] = field(default_factory=list)
+    """Name, box (working pixels) and error of each."""
+    cells: int | None = None
+    cells_dropped: int = 0
+    """Cells whose outline could not be made valid, so that they are in no file."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time a stage of the latest run took."""
+    model: dict[str, str] = field(default_factory=dict)
+    fingerprint: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: SlideFolder) -> Self | None:
+        """Return the record in ``folder``, or None where there is none that this version can read."""
+        values = read_json(folder.record)
+        names = {each.name for each in fields(cls)}
+        if values is None or not {"id", "slide", "status"} <= values.keys() <= names:
+            return None
+        return cls(**values)
+
+    @classmethod
+    def begun(cls, name: str, slide: str) -> Self:
+        """Return the record of a slide that is being worked on: what stands there if the run is killed."""
+        return cls(name, slide, "incomplete", "not finished: run the same command again to go on")
+
+    def save(self, folder: SlideFolder) -> Self:
+        """Write the record: the last step, which says that all else is whole."""
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_json(folder.record, asdict(self))
+        return self
+
+    def holds(self, prints: Fingerprints, folder: SlideFolder) -> bool:
+        """Return whether the slide is complete, made from the very same things, and all its files are there."""
+        same = self.fingerprint == asdict(prints)
+        return self.status == "complete" and same and all(path.is_file() for path in folder.results)
+
+
+class Clock:
+    """Times the stages of a slide and tells the progress of them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0, done: int = 0) -> Iterator[None]:
+        """Add the time of the block to stage ``name``."""
+        self._progress.stage(name, total, done)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = self.seconds.get(name, 0.0) + time.perf_counter() - began
+            self.seconds[name] = round(took, 3)
