@@ -14,7 +14,7 @@ from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ConfigError
 from pathopipe.models.base import ModelSpec
 from pathopipe.slide.base import SlideSpec
-from pathopipe.spec import Spec
+from pathopipe.spec import Spec, told
 from pathopipe.stitch.spec import StitchSpec
 from pathopipe.store.spec import StoreSpec
 from pathopipe.tiling.grid import GridSpec
@@ -65,7 +65,7 @@ def load_config(file: Path | None = None, settings: Iterable[str] = (), **sectio
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_told(error)) from None
+        raise ConfigError(f"wrong configuration: {told(error)}") from None
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -96,19 +96,7 @@ def _merge(into: dict[str, dict[str, Any]], given: Mapping[str, Any], where: str
             continue
         if not isinstance(keys, Mapping):
             raise ConfigError(f"{where}: section {section!r} needs keys below it, not {keys!r}")
+        known = type(Config.model_fields[section].default).model_fields
+        for unknown in keys.keys() - known.keys():
+            raise ConfigError(f"{where}: no such key; {section} has: {', '.join(known)} (given: {unknown!r})")
         into.setdefault(section, {}).update(keys)
-
-
-def _told(error: ValidationError) -> str:
-    told = []
-    for problem in error.errors():
-        section, *rest = (str(part) for part in problem["loc"])
-        key = ".".join([section, *rest[:1]])
-        message = problem["msg"]
-        if problem["type"] == "extra_forbidden":
-            known = Config.model_fields[section].default.__class__.model_fields
-            message = f"no such key; {section} has: {', '.join(known)}"
-        told.append(
-            f"{key}: {message}" + ("" if problem["type"] == "extra_forbidden" else f" (given: {problem['input']!r})")
-        )
-    return "wrong configuration: " + "; ".join(told)

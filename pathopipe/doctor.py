@@ -53,7 +53,8 @@ def _openslide() -> Finding:
     """Open a slide drawn here: the C library has to load, not only its Python side."""
     from pathopipe.slide.base import SlideSpec
     from pathopipe.slide.open import open_slide
-    from pathopipe.synth.draw import SynthSpec, draw_slide
+    from pathopipe.synth.slide import draw_slide
+    from pathopipe.synth.spec import SynthSpec
 
     with tempfile.TemporaryDirectory() as folder:
         try:

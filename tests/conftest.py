@@ -22,7 +22,8 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def drawn_slide(tmp_path_factory: pytest.TempPathFactory):
     """A drawn slide of 3000 × 3000 px at 0.25 µm/px with its truth."""
-    from pathopipe.synth.draw import SynthSpec, draw_slide
+    from pathopipe.synth.slide import draw_slide
+    from pathopipe.synth.spec import SynthSpec
 
     folder = tmp_path_factory.mktemp("drawn")
     return draw_slide(folder / "drawn.svs", SynthSpec(width=3000, height=3000, seed=7))

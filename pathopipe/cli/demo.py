@@ -81,9 +81,18 @@ def synth(
 
     `pathopipe synth --size 50000 40000 --out large.tiff --seed 3 --workers 8`
     """
+    from pydantic import ValidationError
+
+    from pathopipe.errors import ConfigError
+    from pathopipe.spec import told
     from pathopipe.synth.spec import SynthSpec
 
-    spec = SynthSpec(width=size[0], height=size[1], mpp=mpp, seed=seed, tissue_fraction=tissue, nuclei_density=density)
+    try:
+        spec = SynthSpec(
+            width=size[0], height=size[1], mpp=mpp, seed=seed, tissue_fraction=tissue, nuclei_density=density
+        )
+    except ValidationError as error:
+        raise ConfigError(f"cannot draw that: {told(error)}") from None
     drawn = draw(out, spec, workers, verbosity(verbose, quiet))
     print(f"{drawn.slide}: {drawn.nuclei:,} nuclei in {drawn.tissue_mm2:.2f} mm² of tissue; truth: {drawn.truth}")
 
@@ -91,7 +100,7 @@ def synth(
 def draw(out: Path, spec: SynthSpec, workers: int | None, level: int) -> SynthResult:
     """Draw a slide with a progress bar."""
     from pathopipe.progress import show_progress
-    from pathopipe.synth.draw import draw_slide
+    from pathopipe.synth.slide import draw_slide
 
     with show_progress(level) as progress:
         begun = 0

@@ -15,7 +15,7 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ClusterError, ConfigError, MissingDependencyError
-from pathopipe.spec import Spec
+from pathopipe.spec import Spec, told
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -101,8 +101,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read the cluster file {path}: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"cluster file {path}: {problems}") from None
+        raise ConfigError(f"cluster file {path}: {told(error)}") from None
     if file.kind == "address" and not file.address:
         raise ConfigError(f"cluster file {path}: kind 'address' needs an address such as tcp://host:8786")
     return file
