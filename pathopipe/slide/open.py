@@ -1,0 +1,98 @@
+"""Open a slide with the reader that can."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import cast
+
+from pathopipe import registry
+from pathopipe.errors import MissingDependencyError, SlideError, UnreadableSlideError
+from pathopipe.geometry import Rect
+from pathopipe.slide.base import Reader, Slide, SlideSpec
+
+BUILT_IN = ("openslide", "tiffslide", "omezarr")
+"""Asked first, in this order; then other packages' readers by name."""
+
+
+def open_slide(path: str | Path, spec: SlideSpec | None = None) -> Slide:
+    """Open the slide at ``path``.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, a folder that is one slide (DICOM series, ``.zarr``), or a URL that fsspec knows (s3://, memory://).
+    spec : SlideSpec, optional
+        Which reader, and the user's mpp.
+
+    Raises
+    ------
+    UnreadableSlideError
+        If no reader opens it and decodes a pixel of it; lists what each of them says.
+    SlideError
+        If the file is missing, empty, not allowed to be read, or a folder that is no slide.
+    ConfigError
+        If the reader that ``spec`` names does not exist.
+    """
+    spec = spec or SlideSpec()
+    text = os.fspath(path)
+    if "://" not in text:
+        _check_local(Path(text))
+    reasons: dict[str, str] = {}
+    for name in _readers(spec.reader):
+        try:
+            reader = cast(Reader, registry.load("pathopipe.readers", name)())
+            return _decoding(reader.open(text, spec))
+        except (SlideError, MissingDependencyError) as error:
+            reasons[name] = _short(str(error), text)
+        except ImportError as error:
+            reasons[name] = f"the reader cannot be loaded: {error}"
+    raise UnreadableSlideError(text, reasons)
+
+
+def _readers(asked: str) -> tuple[str, ...]:
+    if asked != "auto":
+        return (asked,)
+    there = registry.names("pathopipe.readers")
+    return (*(name for name in BUILT_IN if name in there), *(name for name in there if name not in BUILT_IN))
+
+
+def _decoding(slide: Slide) -> Slide:
+    """Return ``slide`` after reading one pixel of its smallest level: a header may be fine where the pixels are not."""
+    info = slide.info
+    level = info.levels[-1]
+    x, y = info.width / 2, info.height / 2
+    try:
+        slide.read(Rect(x, y, x + level.downsample_x, y + level.downsample_y), 1, 1)
+    except SlideError:
+        slide.close()
+        raise
+    return slide
+
+
+def _check_local(path: Path) -> None:
+    try:
+        status = path.stat()
+        if path.is_dir():
+            os.scandir(path).close()
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        raise SlideError(_why(error, path)) from error
+    if not path.is_dir() and status.st_size == 0:
+        raise SlideError(f"{path} is empty (0 bytes): copy it again")
+
+
+def _why(error: OSError, path: Path) -> str:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        dangling = " (a link to a file that is gone)" if path.is_symlink() else ""
+        return f"{path} does not exist{dangling}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{path} may not be read: no permission"
+    return f"{path} cannot be read: {error.strerror}"
+
+
+def _short(reason: str, path: str) -> str:
+    """Return a reader's reason on one line, without the path that the error names anyway."""
+    return " ".join(reason.replace(f"{path}: ", "").split())[:300]

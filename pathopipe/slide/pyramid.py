@@ -1,0 +1,128 @@
+"""A slide of any reader: levels of pixels behind, rectangles at any resolution in front."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathopipe.geometry import Box, Rect
+from pathopipe.slide.base import Level, SlideInfo
+from pathopipe.slide.levels import level_for
+from pathopipe.slide.resample import edges, resample, span
+
+WHITE = 255
+"""What is transparent or outside the slide: the colour of empty glass."""
+
+MOST_PIXELS = 24_000_000
+"""A read that needs more level pixels than this is made in parts, so that an overview of a huge slide with a single
+level stays within some 500 MB of memory."""
+
+
+class Pixels(Protocol):
+    """What a reader gives: the pixels of single levels. Called from several threads at once."""
+
+    def read_level(self, index: int, box: Box) -> NDArray[np.uint8]:
+        """Return ``box`` (pixels of level ``index``, inside it, not empty) as RGB uint8 (height, width, 3).
+
+        Raises
+        ------
+        SlideError
+            If the pixels cannot be decoded.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+class PyramidSlide:
+    """The :class:`~pathopipe.slide.base.Slide` of every built-in reader.
+
+    Parameters
+    ----------
+    info : SlideInfo
+        Facts about the slide.
+    pixels : Pixels
+        Where its pixels come from; closed with the slide.
+    """
+
+    def __init__(self, info: SlideInfo, pixels: Pixels) -> None:
+        self._info = info
+        self._pixels = pixels
+
+    @property
+    def info(self) -> SlideInfo:
+        """Facts about the slide."""
+        return self._info
+
+    def read(self, rect: Rect, width: int, height: int) -> NDArray[np.uint8]:
+        """Return ``rect`` (level-0 pixels) as RGB uint8 (height, width, 3); see the protocol for the rules.
+
+        A part of the plane comes out the same whichever rectangle it is read in, if the rectangles ask for the same
+        resolution and their pixels fall on the same grid.
+
+        Raises
+        ------
+        SlideError
+            If the pixels cannot be decoded, or the slide is closed.
+        ValueError
+            If the rectangle or the size is empty.
+        """
+        if width < 1 or height < 1 or not (rect.width > 0 and rect.height > 0):
+            raise ValueError(f"cannot read {rect} as {width} × {height} pixels: nothing is asked for")
+        index = level_for(self._info.levels, rect.width / width, rect.height / height)
+        level = self._info.levels[index]
+        if _needed(rect, level) > MOST_PIXELS and width * height > 1:
+            return self._read_halves(rect, width, height)
+        x = edges(rect.x0 / level.downsample_x, rect.x1 / level.downsample_x, width)
+        y = edges(rect.y0 / level.downsample_y, rect.y1 / level.downsample_y, height)
+        (x0, x1), (y0, y1) = span(x), span(y)
+        pixels = self._padded(index, Box(x0, y0, x1, y1))
+        if pixels is None:
+            return np.full((height, width, 3), WHITE, np.uint8)
+        return resample(pixels, x - x0, y - y0)
+
+    def _read_halves(self, rect: Rect, width: int, height: int) -> NDArray[np.uint8]:
+        if height >= width:
+            half = height // 2
+            y = rect.y0 + rect.height * half / height
+            above = self.read(rect._replace(y1=y), width, half)
+            return np.concatenate([above, self.read(rect._replace(y0=y), width, height - half)], axis=0)
+        half = width // 2
+        x = rect.x0 + rect.width * half / width
+        left = self.read(rect._replace(x1=x), half, height)
+        return np.concatenate([left, self.read(rect._replace(x0=x), width - half, height)], axis=1)
+
+    def _padded(self, index: int, box: Box) -> NDArray[np.uint8] | None:
+        """Return ``box`` of a level, white where it lies outside; None where all of it does."""
+        level = self._info.levels[index]
+        inside = box.clipped(Box(0, 0, level.width, level.height))
+        if not inside.area:
+            return None
+        pixels = self._pixels.read_level(index, inside)
+        if inside == box:
+            return pixels
+        padded = np.full((box.height, box.width, 3), WHITE, np.uint8)
+        top, left = inside.y0 - box.y0, inside.x0 - box.x0
+        padded[top : top + inside.height, left : left + inside.width] = pixels
+        return padded
+
+    def close(self) -> None:
+        """Release the file. Reading afterwards is an error."""
+        self._pixels.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _needed(rect: Rect, level: Level) -> float:
+    """Return how many pixels of ``level`` the part of ``rect`` inside the slide covers, about."""
+    width = min(rect.x1 / level.downsample_x, level.width) - max(rect.x0 / level.downsample_x, 0)
+    height = min(rect.y1 / level.downsample_y, level.height) - max(rect.y0 / level.downsample_y, 0)
+    return max(width, 0) * max(height, 0)

@@ -1,0 +1,118 @@
+"""Exact resampling of a level's pixels onto the pixels that are asked for.
+
+Every pixel of the result is the mean of the area that it covers, pixels at the edge of that area counting by the part
+that is covered. Finer than the level (there is no area to average) it is linear interpolation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+GRID = 1024
+"""Edges of areas are rounded to this part of a level pixel. A pixel then comes out the same, bit for bit, whichever
+rectangle it is read in, although its edges were computed with other rounding errors."""
+
+FINEST_AREA = 0.98
+"""Result pixels smaller than this part of a level pixel are interpolated instead of averaged."""
+
+
+def edges(start: float, stop: float, count: int) -> NDArray[np.float64]:
+    """Return the ``count + 1`` edges of equal steps from ``start`` to ``stop``, rounded to 1 / :data:`GRID`."""
+    exact = start + (stop - start) * (np.arange(count + 1) / count)
+    if (stop - start) / count < FINEST_AREA:
+        return exact
+    return np.asarray(np.floor(exact * GRID + 0.5) / GRID)
+
+
+def span(along: NDArray[np.float64]) -> tuple[int, int]:
+    """Return the half-open range of level pixels that :func:`weights` needs for the edges ``along``."""
+    margin = 1 if _interpolates(along) else 0
+    return math.floor(along[0]) - margin, math.ceil(along[-1]) + margin
+
+
+def resample(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Resample ``pixels`` onto the cells between the edges ``x`` and ``y``.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3) uint8
+        Must hold the :func:`span` of both edges.
+    x, y : (width + 1,) and (height + 1,) float64
+        Edges in pixels of ``pixels``, ascending, in equal steps.
+
+    Returns
+    -------
+    (height, width, 3) uint8
+        Rounded half up.
+    """
+    factor_x, factor_y = _whole_step(x), _whole_step(y)
+    if factor_x and factor_y:
+        part = pixels[int(y[0]) : int(y[-1]), int(x[0]) : int(x[-1])]
+        if factor_x == factor_y == 1:
+            return np.ascontiguousarray(part)
+        return np.asarray(cv2.resize(part, (len(x) - 1, len(y) - 1), interpolation=cv2.INTER_AREA))
+    return _separable(pixels, x, y)
+
+
+def _separable(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Multiply with the weights of y, then of x; rows first, for they lie together in memory."""
+    height, width, channels = pixels.shape
+    rows = weights(y, height) @ pixels.reshape(height, width * channels).astype(np.float32)
+    columns = np.ascontiguousarray(rows.reshape(len(y) - 1, width, channels).transpose(1, 0, 2))
+    result = weights(x, width) @ columns.reshape(width, (len(y) - 1) * channels)
+    result += 0.5
+    np.clip(result, 0, 255, out=result)
+    whole = result.astype(np.uint8).reshape(len(x) - 1, len(y) - 1, channels)
+    return np.ascontiguousarray(whole.transpose(1, 0, 2))
+
+
+def weights(along: NDArray[np.float64], size: int) -> sparse.csr_array:
+    """Return (n, ``size``) float32: what each of ``size`` pixels gives to each of the n cells between the edges.
+
+    Every row sums to 1.
+    """
+    if _interpolates(along):
+        taps, values = _linear(along)
+    else:
+        taps, values = _area(along)
+    taps = np.clip(taps, 0, size - 1)
+    count = taps.shape[1]
+    starts = np.arange(0, taps.size + 1, count)
+    matrix = sparse.csr_array((values.astype(np.float32).ravel(), taps.ravel(), starts), shape=(len(taps), size))
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _area(along: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    low, high = along[:-1, None], along[1:, None]
+    count = math.ceil((high - low).max()) + 1
+    taps = np.floor(low).astype(np.intp) + np.arange(count)
+    covered = np.clip(np.minimum(taps + 1, high) - np.maximum(taps, low), 0, None)
+    return taps, covered / (high - low)
+
+
+def _linear(along: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    centre = (along[:-1, None] + along[1:, None]) / 2 - 0.5
+    first = np.floor(centre)
+    part = centre - first
+    taps = np.concatenate([first, first + 1], axis=1).astype(np.intp)
+    return taps, np.concatenate([1 - part, part], axis=1)
+
+
+def _interpolates(along: NDArray[np.float64]) -> bool:
+    return bool((along[-1] - along[0]) / (len(along) - 1) < FINEST_AREA)
+
+
+def _whole_step(along: NDArray[np.float64]) -> int:
+    """Return the step where all edges lie on whole pixels and are equally far apart, else 0."""
+    if _interpolates(along):
+        return 0
+    step = round(float(along[1] - along[0]))
+    regular = np.array_equal(along, along[0] + step * np.arange(len(along))) and float(along[0]).is_integer()
+    return step if regular else 0
