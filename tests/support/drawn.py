@@ -18,9 +18,10 @@ ANGLES = np.arange(VERTICES) * (2 * np.pi / VERTICES)
 def draw_nuclei(rng, side, pitch=22.0, radius=(5.0, 12.0), touching=0.3):
     """Return star-convex nuclei over ``side`` × ``side`` px, on a jittered lattice.
 
-    Of each pair of neighbours a part (``touching``) is grown until they touch or overlap slightly.
+    A part (``touching``) is drawn larger, so that neighbours touch and overlap, as in real clusters; of two that
+    would share more than a quarter of the smaller one, one is left out.
     """
-    axis = np.arange(pitch / 2, side, pitch)
+    axis = np.arange(pitch / 2, side - pitch / 3, pitch)
     centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     centres = centres + rng.uniform(-0.3, 0.3, centres.shape) * pitch
     number = len(centres)
@@ -32,7 +33,16 @@ def draw_nuclei(rng, side, pitch=22.0, radius=(5.0, 12.0), touching=0.3):
     rays = long[:, None] * short[:, None] / np.hypot(short[:, None] * np.cos(angle), long[:, None] * np.sin(angle))
     phase = rng.uniform(0, 2 * np.pi, (number, 1))
     rays = rays * (1 + 0.06 * np.cos(3 * ANGLES + phase))
-    return rings(centres, np.minimum(rays, pitch))
+    return thinned(rings(centres, rays))
+
+
+def thinned(outlines, most_overlap=0.25):
+    polygons = outlines.to_shapely()
+    one, other = shapely.STRtree(polygons).query(polygons)
+    one, other = one[one < other], other[one < other]
+    shared = shapely.area(shapely.intersection(polygons[one], polygons[other]))
+    smaller = np.minimum(shapely.area(polygons[one]), shapely.area(polygons[other]))
+    return outlines.take(np.setdiff1d(np.arange(len(outlines)), other[shared > most_overlap * smaller]))
 
 
 def rings(centres, rays):
