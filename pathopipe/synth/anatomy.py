@@ -16,7 +16,7 @@ from pathopipe.synth.spec import SynthSpec
 CELL_UM = 12.0
 """Pitch of the cells of a solid epithelium; their nuclei and their borders share one lattice."""
 CELL_JITTER = 0.55
-GLAND_UM = 150.0
+GLAND_UM = 108.0
 """Pitch of glands."""
 RING_UM = 7.0
 """Height above the basement membrane at which a gland's nuclei stand."""
@@ -85,6 +85,8 @@ class Anatomy:
     """Coordinate in µm across the fibres."""
     fibre_v: NDArray[np.float64]
     """Coordinate in µm along the fibres."""
+    loose: Floats
+    """Contrast of the fibres, 0.3 (dense collagen) to 1.1 (loose tissue with clefts)."""
     tone: Floats
     """Low-frequency variation of the stain, about -1 to 1."""
     cell_tone: Floats
@@ -115,14 +117,14 @@ def anatomy(window: Window, spec: SynthSpec) -> Anatomy | None:
     tears = field("tears", 210 * scale, 3, 0.55)
     tissue = ramp(depth, 0, 2.5) * ramp(tears, 2.05, 1.95)
 
-    nest = ramp(kind, 0.28, 0.34) * tissue
-    glandular = ramp(style, -0.05, 0.05)
+    nest = ramp(kind, 0.295, 0.31) * tissue
+    glandular = ramp(style, -0.004, 0.004)
     gland, lumen, basal = _glands(window, spec, waves, nest * glandular)
     epithelium = nest * (1 - glandular)
     borders, cell_tone = _cell_borders(window, spec, waves, epithelium)
-    fat, fat_rim = _fat(window, spec, waves, tissue * ramp(kind, -0.55, -0.75) * ramp(style, 0.25, 0.4))
+    fat, fat_rim = _fat(window, spec, waves, tissue * ramp(kind, -0.8, -1.1) * ramp(style, 0.3, 0.6))
 
-    drift_u = 150 * field("drift-u", 520) + 26 * field("drift-u2", 120, 2) + 5 * waves[0]
+    drift_u = 150 * field("drift-u", 520) + 26 * field("drift-u2", 120, 2) + 4 * waves[0] + 1.6 * field("crimp", 14)
     drift_v = 150 * field("drift-v", 520)
     angle = float(Lattice(spec.seed, "fibre-angle").uniform(np.zeros(1, np.int64), np.zeros(1, np.int64))[0]) * math.pi
     cos, sin = math.cos(angle), math.sin(angle)
@@ -141,6 +143,7 @@ def anatomy(window: Window, spec: SynthSpec) -> Anatomy | None:
         basal=basal,
         fibre_u=np.asarray(across + drift_u, np.float64),
         fibre_v=np.asarray(along + drift_v, np.float64),
+        loose=np.clip(0.7 + 0.35 * field("loose", 260, 2), 0.3, 1.1),
         tone=field("tone", 300, 3, 0.6) * np.float32(0.5),
         cell_tone=cell_tone,
     )
@@ -151,13 +154,13 @@ def _glands(window: Window, spec: SynthSpec, waves: Waves, weight: Floats) -> tu
     nothing = np.zeros_like(weight)
     if weight.max() <= 0:
         return nothing, nothing, nothing - 99
-    x = window.x.astype(np.float32)[None, :] + 16 * waves[0]
-    y = window.y.astype(np.float32)[:, None] + 16 * waves[1]
+    x = window.x.astype(np.float32)[None, :] + 12 * waves[0]
+    y = window.y.astype(np.float32)[:, None] + 12 * waves[1]
     first, second, own = Lattice(spec.seed, "glands").cells(x, y, GLAND_UM, 0.8)
-    basal = (second - first) / 2 - (5 + 14 * own) + 3 * waves[1]
+    basal = (second - first) / 2 - (4 + 9 * own) + 2.5 * waves[1]
     inside = ramp(basal, -0.8, 0.8) * (weight > 0.5)
-    thick = 20 + 10 * own
-    lumen = inside * ramp(basal - thick - 2.5 * waves[0], -1, 1)
+    thick = 16 + 5 * own
+    lumen = inside * ramp(basal - thick - 1.5 * waves[0], -0.8, 0.8)
     return inside - lumen, lumen, np.where(weight > 0.5, basal, np.float32(-99))
 
 
@@ -166,8 +169,8 @@ def _cell_borders(window: Window, spec: SynthSpec, waves: Waves, weight: Floats)
     if weight.max() <= 0:
         return np.zeros_like(weight), np.zeros_like(weight)
     x, y = np.broadcast_arrays(window.x.astype(np.float32)[None, :], window.y.astype(np.float32)[:, None])
-    first, second, own = Lattice(spec.seed, "cells").cells(x + waves[0], y + waves[1], CELL_UM, CELL_JITTER)
-    return ramp(second - first, 2.0, 0.4) * weight, own
+    first, second, own = Lattice(spec.seed, "cells").cells(x + 1.5 * waves[0], y + 1.5 * waves[1], CELL_UM, CELL_JITTER)
+    return ramp(second - first, 1.7, 0.3) * (0.35 + 0.65 * own) * weight, own
 
 
 def _fat(window: Window, spec: SynthSpec, waves: Waves, weight: Floats) -> tuple[Floats, Floats]:
@@ -177,6 +180,6 @@ def _fat(window: Window, spec: SynthSpec, waves: Waves, weight: Floats) -> tuple
     x = window.x.astype(np.float32)[None, :] + 6 * waves[0]
     y = window.y.astype(np.float32)[:, None] + 6 * waves[1]
     first, second, _ = Lattice(spec.seed, "fat").cells(x, y, 62.0, 0.75)
-    edge = (second - first) / 2
-    inside = ramp(edge, 1.2, 2.4) * weight
-    return inside, ramp(edge, 2.2, 1.0) * weight
+    # Where the weight falls the cells get smaller, so that fat ends in droplets and not in a haze.
+    edge = (second - first) / 2 - 24 * (1 - weight)
+    return ramp(edge, 1.2, 2.4), ramp(edge, 2.4, 1.2) * ramp(edge, -1.2, 0.4)

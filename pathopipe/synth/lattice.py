@@ -76,10 +76,14 @@ class Lattice:
         return field / np.float32(np.sqrt(sum(gain ** (2 * octave) for octave in range(octaves))))
 
     def points(self, i: Ints, j: Ints, pitch: float, jitter: float) -> tuple[Axis, Axis]:
-        """Return x, y in µm of one point per lattice square, moved by up to ``jitter`` / 2 squares either way."""
+        """Return x, y in µm of one point per lattice square, moved by up to ``jitter`` / 2 squares either way.
+
+        Every other row is shifted by half a square, so that no right angles show.
+        """
         dx = Lattice(self.seed, f"{self.name}/x").uniform(i, j).astype(np.float64)
         dy = Lattice(self.seed, f"{self.name}/y").uniform(i, j).astype(np.float64)
-        return (i + 0.5 + (dx - 0.5) * jitter) * pitch, (j + 0.5 + (dy - 0.5) * jitter) * pitch
+        shift = np.where(j % 2, 0.25, -0.25)
+        return (i + 0.5 + shift + (dx - 0.5) * jitter) * pitch, (j + 0.5 + (dy - 0.5) * jitter) * pitch
 
     def cells(self, x: Floats, y: Floats, pitch: float, jitter: float) -> tuple[Floats, Floats, Floats]:
         """Return distances in µm to the nearest and second nearest point, and a value in [0, 1) of the nearest's own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -42,10 +43,10 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("cells", CELL_UM, CELL_JITTER, 0, (3.6, 5.2), (0.70, 1.0), (0.50, 0.85), (VESICULAR, GRANULAR)),
-    Kind("ring", 5.6, 0.5, 0, (4.0, 5.6), (0.45, 0.68), (0.65, 0.95), (VESICULAR, GRANULAR, GRANULAR)),
-    Kind("immune", 7.0, 0.6, 1, (2.5, 3.3), (0.82, 1.0), (1.0, 1.3), (DENSE, GRANULAR)),
-    Kind("stroma", 15.0, 0.9, 2, (4.5, 8.5), (0.20, 0.42), (0.75, 1.15), (DENSE, GRANULAR)),
+    Kind("cells", CELL_UM, CELL_JITTER, 0, (3.6, 5.2), (0.70, 1.0), (0.62, 1.02), (VESICULAR, GRANULAR)),
+    Kind("ring", 5.6, 0.5, 0, (4.0, 5.6), (0.45, 0.68), (0.78, 1.12), (VESICULAR, GRANULAR, GRANULAR)),
+    Kind("immune", 7.0, 0.6, 1, (2.5, 3.3), (0.82, 1.0), (1.15, 1.5), (DENSE, GRANULAR)),
+    Kind("stroma", 15.0, 0.9, 2, (4.5, 8.5), (0.20, 0.42), (0.85, 1.3), (DENSE, GRANULAR)),
 )
 
 
@@ -120,7 +121,7 @@ def _candidates(number: int, kind: Kind, window: Window, maps: Anatomy, spec: Sy
     def drawn(name: str) -> Floats:
         return Lattice(spec.seed, f"{kind.name}/{name}").uniform(i, j)
 
-    likely = window.sample(_likelihood(kind, maps), x, y) * spec.nuclei_density
+    likely = window.sample(_likelihood(kind, maps, window.step_um), x, y) * spec.nuclei_density
     inside = (x > window.x[0]) & (x < window.x[-1]) & (y > window.y[0]) & (y < window.y[-1])
     here = np.flatnonzero((drawn("grown") < likely) & inside)
     i, j, x, y = i[here], j[here], x[here], y[here]
@@ -144,14 +145,18 @@ def _between(bounds: tuple[float, float], share: Floats) -> NDArray[np.float64]:
     return bounds[0] + (bounds[1] - bounds[0]) * share.astype(np.float64)
 
 
-def _likelihood(kind: Kind, maps: Anatomy) -> Floats:
+def _likelihood(kind: Kind, maps: Anatomy, step_um: float) -> Floats:
     """Return the chance that a lattice point of ``kind`` carries a nucleus."""
     solid = maps.tissue > 0.9
     if kind.name == "cells":
         return np.asarray(solid * (maps.epithelium > 0.5) * 0.93, np.float32)
     if kind.name == "ring":
         ring = np.abs(maps.basal - RING_UM) < 3.2
-        return np.asarray(solid * (maps.gland > 0.5) * ring * 0.95, np.float32)
+        higher = maps.basal > RING_UM + 3.2
+        # A nucleus keeps its cytoplasm between itself and the lumen.
+        wide = 2 * round(5 / step_um) + 1
+        apart = cv2.dilate(maps.lumen, np.ones((wide, wide), np.uint8)) < 0.1
+        return np.asarray(solid * apart * (maps.gland > 0.9) * (0.95 * ring + 0.22 * higher), np.float32)
     stroma = solid * (maps.stroma > 0.85)
     if kind.name == "immune":
         return stroma * (0.015 + 0.85 * maps.immune) + solid * (maps.epithelium > 0.5) * np.float32(0.01)

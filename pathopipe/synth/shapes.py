@@ -44,7 +44,7 @@ def bank_of(seed: int) -> Bank:
 def _shape(random: np.random.Generator, style: int) -> tuple[Floats, NDArray[np.float64]]:
     """Draw one shape: a circle with a few gentle harmonics."""
     harmonics = np.arange(2, 6)
-    heights = random.normal(0, 1, 4) * np.array([0.05, 0.05, 0.03, 0.015])
+    heights = random.normal(0, 1, 4) * np.array([0.05, 0.035, 0.025, 0.015])
     phases = random.uniform(0, 2 * np.pi, 4)
 
     def radius(angle: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,8 +26,6 @@ from pathopipe.synth.spec import BLOCK_PX, TILE_PX, SynthResult, SynthSpec
 from pathopipe.synth.stain import stain_of
 from pathopipe.synth.truth import TruthWriter, truth_path
 
-__all__ = ["SynthResult", "SynthSpec", "draw_slide"]
-
 APERIO, GENERIC = (".svs",), (".tif", ".tiff")
 QUEUED_PER_WORKER = 3
 """Blocks drawn ahead: enough that no process waits, few enough that memory stays flat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,13 +46,15 @@ def stain_of(spec: SynthSpec) -> Stain:
     return Stain(np.stack(columns, axis=1).astype(np.float32), glass.astype(np.uint8), noise.astype(np.float32))
 
 
-def photograph(dyes: Floats, cover: Floats, stain: Stain, mpp: float, margin: int) -> NDArray[np.uint8]:
+def photograph(
+    haematoxylin: Floats, eosin: Floats, cover: Floats, stain: Stain, mpp: float, margin: int
+) -> NDArray[np.uint8]:
     """Return what the scanner sees, without the margin.
 
     Parameters
     ----------
-    dyes : (h, w, 2) float32
-        Amounts of haematoxylin and eosin.
+    haematoxylin, eosin : (h, w) float32
+        Amounts of dye.
     cover : (h, w) float32
         1 in the tissue, 0 on glass; glass without tissue has exactly the glass's colour.
     stain : Stain
@@ -61,12 +64,15 @@ def photograph(dyes: Floats, cover: Floats, stain: Stain, mpp: float, margin: in
     margin : int
         Pixels on every side that only feed the blur; at least 4.
     """
-    light = cv2.exp(cv2.transform(dyes, -stain.dyes))
     sigma = BLUR_UM / mpp
-    if sigma > 0.3:
-        light = cv2.GaussianBlur(light, (7, 7), sigma)
     inner = slice(margin, -margin)
-    light = np.asarray(light[inner, inner] * stain.glass.astype(np.float32), np.float32)
-    height, width = light.shape[:2]
+    height, width = cover[inner, inner].shape
     noise = stain.noise[:height, :width] * cover[inner, inner]
-    return np.asarray(np.clip(np.rint(light + noise[..., None]), 0, 255), np.uint8)
+    planes = []
+    for dyes, glass in zip(stain.dyes.tolist(), stain.glass.tolist(), strict=True):
+        # The light through glass is exp(log(glass)): one pass for the absorption, one for the exponential.
+        light = cv2.exp(cv2.addWeighted(haematoxylin, -dyes[0], eosin, -dyes[1], math.log(glass)))
+        if sigma > 0.3:
+            light = cv2.GaussianBlur(light, (7, 7), sigma)
+        planes.append(cv2.add(np.ascontiguousarray(light[inner, inner]), noise, dtype=cv2.CV_8U))
+    return np.asarray(cv2.merge(planes), np.uint8)
