@@ -6,7 +6,20 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
+
+
+class Stream(Protocol):
+    """What is read of a file: enough for tifffile's own handles too."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to ``offset`` bytes from the start."""
+        ...
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes."""
+        ...
+
 
 BLOCK = 64 * 1024
 """Bytes read at the start, the middle and the end of a file."""
@@ -14,7 +27,7 @@ MOST_LISTED = 20_000
 """Files of a folder whose sizes are listed, so that a Zarr of a million chunks is identified in a moment too."""
 
 
-def of_stream(stream: BinaryIO, size: int) -> str:
+def of_stream(stream: Stream, size: int) -> str:
     """Return the digest of an open file of ``size`` bytes: 32 hexadecimal digits."""
     digest = hashlib.sha256(f"{size}\n".encode())
     for start in sorted({0, max(0, size // 2 - BLOCK // 2), max(0, size - BLOCK)}):

@@ -12,7 +12,7 @@ FINE_ENOUGH = 1.01
 for 0.25), and reading four or sixteen times the pixels for one per cent would be waste."""
 
 
-def pyramid(sizes: Sequence[tuple[int, int]], stated: Sequence[float | None] = ()) -> tuple[Level, ...]:
+def pyramid(sizes: Sequence[tuple[int, int]], stated: Sequence[tuple[float, float] | None] = ()) -> tuple[Level, ...]:
     """Return the levels of a pyramid from their sizes, with the downsample that made them.
 
     Scanners halve and drop the odd row: a slide of 100003 columns has a quarter level of 25000. The quotient of the
@@ -23,7 +23,7 @@ def pyramid(sizes: Sequence[tuple[int, int]], stated: Sequence[float | None] = (
     ----------
     sizes : sequence of (width, height)
         Pixels, finest first.
-    stated : sequence of float or None
+    stated : sequence of (x, y) or None
         Downsample of each level where the file itself states it, which is then believed.
     """
     width, height = sizes[0]
@@ -31,8 +31,7 @@ def pyramid(sizes: Sequence[tuple[int, int]], stated: Sequence[float | None] = (
     for index, (w, h) in enumerate(sizes):
         known = stated[index] if index < len(stated) else None
         whole = _whole_factor(width, height, w, h)
-        x = known or whole or width / w
-        y = known or whole or height / h
+        x, y = known or ((whole, whole) if whole else (width / w, height / h))
         levels.append(Level(w, h, float(x), float(y)))
     return tuple(levels)
 

@@ -11,6 +11,8 @@ from pathopipe import registry
 from pathopipe.errors import MissingDependencyError, SlideError, UnreadableSlideError
 from pathopipe.geometry import Rect
 from pathopipe.slide.base import Reader, Slide, SlideSpec
+from pathopipe.slide.dicom import series_in
+from pathopipe.slide.kinds import is_zarr
 
 BUILT_IN = ("openslide", "tiffslide", "omezarr")
 """Asked first, in this order; then other packages' readers by name."""
@@ -39,6 +41,7 @@ def open_slide(path: str | Path, spec: SlideSpec | None = None) -> Slide:
     text = os.fspath(path)
     if "://" not in text:
         _check_local(Path(text))
+        _check_folder(Path(text))
     reasons: dict[str, str] = {}
     for name in _readers(spec.reader):
         try:
@@ -82,6 +85,14 @@ def _check_local(path: Path) -> None:
         raise SlideError(_why(error, path)) from error
     if not path.is_dir() and status.st_size == 0:
         raise SlideError(f"{path} is empty (0 bytes): copy it again")
+
+
+def _check_folder(path: Path) -> None:
+    """Tell a folder of slides from a slide that is a folder; another package's reader may know more kinds."""
+    others = set(registry.names("pathopipe.readers")) - set(BUILT_IN)
+    if not path.is_dir() or others or is_zarr(path) or series_in(path):
+        return
+    raise SlideError(f"{path} is a folder, not a slide (neither OME-Zarr nor a DICOM series): name a slide inside it")
 
 
 def _why(error: OSError, path: Path) -> str:

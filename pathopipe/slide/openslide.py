@@ -10,7 +10,6 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 import openslide
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
 from pathopipe.slide import dicom, identity, scale
 from pathopipe.slide.base import SlideInfo, SlideSpec
+from pathopipe.slide.colour import on_white
 from pathopipe.slide.levels import pyramid
 from pathopipe.slide.pyramid import PyramidSlide
 from pathopipe.slide.remarks import remarks
@@ -121,12 +121,7 @@ class OpenSlidePixels:
 def _rgb(handle: openslide.OpenSlide, index: int, box: Box, downsample: float) -> NDArray[np.uint8]:
     location = (round(box.x0 * downsample), round(box.y0 * downsample))
     rgba = np.asarray(handle.read_region(location, index, (box.width, box.height)))
-    rgb = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
-    alpha = rgba[..., 3]
-    if alpha.min() < 255:
-        part = alpha[..., None].astype(np.uint16)
-        return np.asarray((rgb * part + 255 * (255 - part) + 127) // 255, np.uint8)
-    return np.asarray(rgb, np.uint8)
+    return on_white(rgba, premultiplied=False)  # openslide-python has divided by alpha already.
 
 
 def _opened(path: str) -> openslide.OpenSlide:
@@ -163,13 +158,14 @@ def _info(path: str, file: str, handle: openslide.OpenSlide, spec: SlideSpec) ->
     )
 
 
-def _stated(handle: openslide.OpenSlide) -> list[float | None]:
+def _stated(handle: openslide.OpenSlide) -> list[tuple[float, float] | None]:
     """Return the downsamples that the format states; None where OpenSlide made the mean quotient of the sizes."""
     width, height = handle.dimensions
-    stated: list[float | None] = []
+    stated: list[tuple[float, float] | None] = []
     for (w, h), downsample in zip(handle.level_dimensions, handle.level_downsamples, strict=True):
         quotient = (width / w + height / h) / 2
-        stated.append(None if abs(downsample - quotient) < 1e-9 * quotient else downsample)
+        derived = abs(downsample - quotient) < 1e-9 * quotient
+        stated.append(None if derived else (downsample, downsample))
     return stated
 
 

@@ -137,9 +137,14 @@ def _differs(used: Candidate, other: Candidate) -> str:
     return f"Sources of the resolution differ: {used} is used, but the slide also says {other}."
 
 
+def microns(unit: str | None) -> float | None:
+    """Return how many µm one ``unit`` is, such as "millimeter"; None where the name is not known or not given."""
+    return _MICRONS.get(str(unit or "").lower())
+
+
 def from_tiff_tag(x: str | float | None, y: str | float | None, unit: str | None) -> list[Candidate]:
     """Return what a TIFF's resolution tags state: pixels per ``unit`` ("inch" or "centimeter")."""
-    per_unit = _MICRONS.get(str(unit or "").lower())
+    per_unit = microns(unit)
     across, down = number(x), number(y)
     if per_unit is None or not across or not down:
         return []
@@ -147,7 +152,7 @@ def from_tiff_tag(x: str | float | None, y: str | float | None, unit: str | None
 
 
 def from_comment(comment: str) -> list[Candidate]:
-    """Return what a vendor's image description states: Aperio's "MPP = 0.25", OME-XML's PhysicalSizeX, ImageJ's unit."""
+    """Return what a vendor's image description states: Aperio's "MPP = 0.25", OME-XML's PhysicalSizeX."""
     found = []
     if match := re.search(r"(?:^|\|)\s*MPP\s*=\s*([-+.\deE]+)", comment):
         mpp = number(match[1])
@@ -163,7 +168,7 @@ def _physical_size(xml: str, axis: str) -> float | None:
     size = re.search(rf'\bPhysicalSize{axis}\s*=\s*"([^"]*)"', xml)
     unit = re.search(rf'\bPhysicalSize{axis}Unit\s*=\s*"([^"]*)"', xml)
     value = number(size[1]) if size else None
-    micron = _MICRONS.get(unit[1].lower() if unit else "µm")
+    micron = microns(unit[1] if unit else "µm")
     return value * micron if value and micron else None
 
 
@@ -173,7 +178,7 @@ def from_imagej(comment: str, x: str | float | None, y: str | float | None) -> l
     across, down = number(x), number(y)
     if not comment.startswith("ImageJ=") or match is None or not across or not down:
         return []
-    micron = _MICRONS.get(match[1].lower())
+    micron = microns(match[1])
     return [Candidate(micron / across, micron / down, "ImageJ metadata", "comment")] if micron else []
 
 
