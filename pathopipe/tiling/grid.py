@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from pathopipe.errors import ConfigError
-from pathopipe.geometry import Box
+from pathopipe.geometry import Box, Frame
 from pathopipe.spec import Spec
+
+if TYPE_CHECKING:  # tissue detection needs OpenCV, and the grid's settings are loaded at start-up
+    from pathopipe.tiling.tissue import Tissue
 
 
 class GridSpec(Spec):
@@ -112,3 +117,23 @@ class TileGrid:
         x, y = col * self.core_px, row * self.core_px
         core = Box(x, y, x + self.core_px, y + self.core_px)
         return Tile(row, col, core, core.grown(self.halo_px))
+
+    def touching(self, tissue: Tissue, frame: Frame) -> tuple[Tile, ...]:
+        """Return the tiles whose core meets ``tissue``, row by row.
+
+        Parameters
+        ----------
+        tissue : Tissue
+            In level-0 pixels.
+        frame : Frame
+            The frame that this grid covers.
+        """
+        x0, y0, x1, y1 = tissue.polygons.bounds if not tissue.polygons.is_empty else (0.0, 0.0, -1.0, -1.0)
+        size_x, size_y = self.core_px * frame.scale_x, self.core_px * frame.scale_y
+        # One tile more on each side: tissue that ends exactly on a border meets the tiles on both sides.
+        rows = np.arange(max(0, int(y0 // size_y) - 1), min(self.rows, int(y1 // size_y) + 2))
+        cols = np.arange(max(0, int(x0 // size_x) - 1), min(self.cols, int(x1 // size_x) + 2))
+        row, col = (each.ravel() for each in np.meshgrid(rows, cols, indexing="ij"))
+        rects = np.stack([col * size_x, row * size_y, (col + 1) * size_x, (row + 1) * size_y], axis=1)
+        met = np.flatnonzero(tissue.touches(rects))
+        return tuple(self.tile(int(row[index]), int(col[index])) for index in met)
