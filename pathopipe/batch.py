@@ -145,7 +145,12 @@ def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelC
     if entry.mpp is not None:
         config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
     batch = config.model.batch_tiles or (8 if visible_gpus(config.model.device) else 1)
-    return Job(folder.path.name, entry.path, folder, config, card, batch)
+    return Job(folder.path.name, _absolute(entry.path), folder, config, card, batch)
+
+
+def _absolute(slide: str) -> str:
+    """Return the path as workers need it, who may have been started elsewhere; URLs are left as they are."""
+    return slide if "://" in slide else str(Path(slide).absolute())
 
 
 def _folder_for(out: Path, entry: FoundSlide) -> SlideFolder:
@@ -157,7 +162,7 @@ def _folder_for(out: Path, entry: FoundSlide) -> SlideFolder:
     for number in range(1, 10_000):
         folder = SlideFolder(out / (entry.id if number == 1 else f"{entry.id}-{number}"))
         record = Record.load(folder)
-        if record is None or record.slide == entry.path or not Path(record.slide).exists():
+        if record is None or record.slide == _absolute(entry.path) or not Path(record.slide).exists():
             return folder
     raise OutputInUseError(f"{out} holds 10,000 slides named {entry.id!r}; use another output folder")
 

@@ -53,13 +53,13 @@ def load_config(file: Path | None = None, settings: Iterable[str] = (), **sectio
     """
     values: dict[str, dict[str, Any]] = {}
     if file is not None:
-        _merge(values, _read(file), str(file))
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        section, dot, name = key.strip().partition(".")
-        if not (equals and dot and name):
-            raise ConfigError(f"--set {setting}: expected section.key=value, such as grid.tile_px=2048")
-        _merge(values, {section: {name: _parse(text, f"--set {setting}")}}, f"--set {setting}")
+        _merge(values, read_yaml(file), str(file))
+    for text in settings:
+        key, value = setting(text, "section.key=value, such as grid.tile_px=2048")
+        section, dot, name = key.partition(".")
+        if not (dot and name):
+            raise ConfigError(f"--set {text}: expected section.key=value, such as grid.tile_px=2048")
+        _merge(values, {section: {name: value}}, f"--set {text}")
     for section, given in sections.items():
         _merge(values, {section: {name: value for name, value in given.items() if value is not None}}, section)
     try:
@@ -68,7 +68,28 @@ def load_config(file: Path | None = None, settings: Iterable[str] = (), **sectio
         raise ConfigError(f"wrong configuration: {told(error)}") from None
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def setting(text: str, expected: str) -> tuple[str, Any]:
+    """Return key and value of ``text``, a "key=value" given to ``--set``; the value is read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        If it is not of that form; ``expected`` then tells the user what is.
+    """
+    key, equals, value = text.partition("=")
+    if not (equals and key.strip()):
+        raise ConfigError(f"--set {text}: expected {expected}")
+    return key.strip(), _parse(value, f"--set {text}")
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds; empty for an empty file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or holds something else.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

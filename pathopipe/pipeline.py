@@ -28,7 +28,7 @@ from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.store.instances import InstanceStore
-from pathopipe.store.tiles import TileStore
+from pathopipe.store.tiles import TileStore, discard
 from pathopipe.tiling.grid import Tile, TileGrid
 from pathopipe.tiling.tissue import Tissue, find_tissue
 
@@ -87,11 +87,10 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         with clock.stage("tissue"):
             tissue = find_tissue(slide, config.tissue)
             tiles = grid.touching(tissue, frame)
-        store = TileStore.open(folder.tiles if config.store.keep else None, slide, frame, config.store)
+        source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
         missing = instances.missing(tiles)
         with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
-            source = PixelSource(job.slide, config.slide, frame, store.path, config.store)
             task = PredictTiles(source, config.model, folder.instances, prints.instances)
             failed = run_tiles(task, missing, job.batch_tiles, engine, progress)
         with clock.stage("stitch"):
@@ -120,13 +119,22 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         with clock.stage("tissue"):
             tissue = find_tissue(slide, job.config.tissue)
             tiles = grid.touching(tissue, frame)
-        store = TileStore.open(job.folder.tiles, slide, frame, job.config.store)
+        source = pixel_source(job, slide, frame, tissue)
         with clock.stage("tiles", len(tiles)):
-            task = FillTiles(PixelSource(job.slide, job.config.slide, frame, store.path, job.config.store))
-            failed = run_tiles(task, tiles, 1, engine, progress)
+            failed = run_tiles(FillTiles(source), tiles, 1, engine, progress)
         if failed:
             raise SlideError(f"{len(failed)} of {len(tiles)} tiles could not be read: {next(iter(failed.values()))}")
         return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
+
+
+def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelSource:
+    """Return where workers get the slide's tiles, the tile store made ready for them."""
+    path, spec = (job.folder.tiles if job.config.store.keep else None), job.config.store
+    if path is not None:
+        if not TileStore.matches(path, slide.info, frame, spec):
+            discard(path)  # of another slide, resolution or version: its pixels answer no question of this run
+        TileStore.open(path, slide, frame, spec, tissue)
+    return PixelSource(job.slide, job.config.slide, frame, path, spec)
 
 
 def run_tiles(
@@ -155,7 +163,7 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
     write_cells_parquet(folder.cells_parquet, table)
     write_annotations(folder.annotations, tissue.polygons, lost, info, job.config.annotations)
     write_scores(folder.scores, compute_scores(ScoreContext.of(table, tissue.area_mm2, analysed_mm2)))
-    save_overview(folder.overview, slide, tissue, table)
+    save_overview(folder.overview, slide, tissue.polygons, cells, colours)
     return Record(
         id=job.id,
         slide=job.slide,

@@ -55,8 +55,6 @@ def main() -> Never:
         _end(f"error: {error}", EXIT_USAGE)
     except PathopipeError as error:
         _end(f"error: {error}", EXIT_INCOMPLETE)
-    except KeyboardInterrupt:
-        _end("interrupted; what is done is kept: run the same command again to go on", 130)
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

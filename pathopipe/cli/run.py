@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,11 +140,20 @@ def analyse(found: FoundSlides, out: Path, config: Config, level: int) -> BatchR
 
     card = load_card(config.model)
     gpus = visible_gpus(config.model.device)
-    with show_progress(level) as progress:
+    with _told_when_interrupted(), show_progress(level) as progress:
         progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
         with start_executor(config.engine, gpus) as engine:
             progress.say(f"working with {engine.description}")
             return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]])
+
+
+@contextmanager
+def _told_when_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; what is done is kept: run the same command again to go on", file=sys.stderr)
+        raise
 
 
 def store_tiles(found: FoundSlides, out: Path, config: Config, level: int) -> int:
@@ -153,7 +164,7 @@ def store_tiles(found: FoundSlides, out: Path, config: Config, level: int) -> in
     from pathopipe.progress import show_progress
 
     card = load_card(config.model)
-    with show_progress(level) as progress, start_executor(config.engine) as engine:
+    with _told_when_interrupted(), show_progress(level) as progress, start_executor(config.engine) as engine:
         failed = run_tiling(found, out, config, card, engine, progress)
     print(f"{len(found.slides) - failed} of {len(found.slides)} slides stored below {out}")
     return int(failed > 0)

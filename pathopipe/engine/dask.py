@@ -51,7 +51,7 @@ class DaskExecutor:
     def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
         """See :meth:`Executor.each`."""
         waiting = iter(items)
-        flying: dict[Future, Item] = {}
+        flying: dict[Future[Any], Item] = {}
         arriving = as_completed()
 
         def hand_out(number: int) -> None:
@@ -71,13 +71,13 @@ class DaskExecutor:
             for future in flying:
                 future.cancel()
 
-    def _room(self, flying: dict[Future, Any]) -> int:
+    def _room(self, flying: dict[Future[Any], Any]) -> int:
         # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
         if time.monotonic() - self._counted > 1:
             self._known, self._counted = max(1, self.workers), time.monotonic()
         return self._known * self._in_flight - len(flying)
 
-    def _result(self, future: Future) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         try:
             return future.result()
         except KilledWorker as error:
