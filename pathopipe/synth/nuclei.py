@@ -82,6 +82,13 @@ class Nuclei:
         """Return the nuclei of all ``parts`` in order."""
         return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
+    @classmethod
+    def none(cls) -> Nuclei:
+        """Return no nuclei."""
+        real, whole = np.zeros(0, np.float64), np.zeros(0, np.int64)
+        small, single = np.zeros(0, np.uint8), np.zeros(0, np.float32)
+        return cls(whole, real, real, real, real, real, whole, single, small, single)
+
     def vertices(self, seed: int) -> NDArray[np.float64]:
         """Return their outlines (n, VERTICES, 2) in level-0 pixels."""
         unit = bank_of(seed).outlines[self.shape]

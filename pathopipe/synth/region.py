@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.geometry import Box, Outlines
+from pathopipe.geometry import Box
 from pathopipe.synth.block import draw_block
 from pathopipe.synth.nuclei import Nuclei
 from pathopipe.synth.spec import BLOCK_PX, DrawnRegion, SynthSpec
@@ -29,34 +29,32 @@ def draw_region(spec: SynthSpec, box: Box) -> DrawnRegion:
     if box.area <= 0 or not Box(0, 0, spec.width, spec.height).contains(box):
         raise ValueError(f"{box} is not a part of a slide of {spec.width} × {spec.height} px")
     rgb = np.empty((box.height, box.width, 3), np.uint8)
-    keys = np.zeros((box.height, box.width), np.int64)
-    seen: list[Nuclei] = []
+    labels = np.zeros((box.height, box.width), np.int32)
+    known = Nuclei.none()
     for row in range(box.y0 // BLOCK_PX, -(-box.y1 // BLOCK_PX)):
         for col in range(box.x0 // BLOCK_PX, -(-box.x1 // BLOCK_PX)):
             block = draw_block(spec, row, col)
             part = block.box.clipped(box)
-            there = (slice(part.y0 - box.y0, part.y1 - box.y0), slice(part.x0 - box.x0, part.x1 - box.x0))
-            x0, y0 = block.box.x0, block.box.y0
-            inside = (slice(part.y0 - y0, part.y1 - y0), slice(part.x0 - x0, part.x1 - x0))
+            there, inside = _slices(part, box), _slices(part, block.box)
             rgb[there] = block.rgb[inside]
             if block.nuclei is not None:
-                names = np.concatenate([[-1], block.nuclei.key])
-                keys[there] = names[block.labels[inside]]
-                seen.append(block.nuclei)
-            else:
-                keys[there] = -1
-    return _labelled(rgb, keys, seen, spec)
+                known, places = _joined(known, block.nuclei)
+                labels[there] = np.concatenate([[0], places + 1])[block.labels[inside]]
+    shown = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(known) + 1)[1:])
+    number = np.zeros(len(known) + 1, np.int32)
+    number[shown + 1] = np.arange(1, len(shown) + 1)
+    nuclei = known.take(shown)
+    return DrawnRegion(rgb, number[labels], nuclei.outlines(spec.seed), nuclei.class_id)
 
 
-def _labelled(rgb: NDArray[np.uint8], keys: NDArray[np.int64], seen: list[Nuclei], spec: SynthSpec) -> DrawnRegion:
-    """Give the nuclei of a region numbers by their keys: a nucleus that shows in two blocks is one."""
-    shown, place = np.unique(keys, return_inverse=True)
-    labels: NDArray[np.int32] = (place.reshape(keys.shape) + int(shown[0] != -1)).astype(np.int32)
-    shown = shown[shown != -1]
-    nuclei = Nuclei.concat(seen) if seen else None
-    if nuclei is None or not len(shown):
-        return DrawnRegion(rgb, labels, Outlines.empty(), np.zeros(0, np.uint8))
-    _, first = np.unique(nuclei.key, return_index=True)
-    nuclei = nuclei.take(first)
-    nuclei = nuclei.take(np.searchsorted(nuclei.key, shown))
-    return DrawnRegion(rgb, labels, nuclei.outlines(spec.seed), nuclei.class_id)
+def _slices(part: Box, whole: Box) -> tuple[slice, slice]:
+    """Return where ``part`` lies in an array of ``whole``."""
+    x0, y0 = part.x0 - whole.x0, part.y0 - whole.y0
+    return slice(y0, y0 + part.height), slice(x0, x0 + part.width)
+
+
+def _joined(known: Nuclei, more: Nuclei) -> tuple[Nuclei, NDArray[np.intp]]:
+    """Return ``known`` with what is new in ``more``, and the places of ``more`` in it: a key is one nucleus."""
+    joined = Nuclei.concat([known, more.take(~np.isin(more.key, known.key))])
+    order = np.argsort(joined.key)
+    return joined, order[np.searchsorted(joined.key, more.key, sorter=order)]

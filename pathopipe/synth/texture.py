@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from pathopipe.synth.lattice import Floats
 from pathopipe.synth.spec import BLOCK_PX
@@ -56,9 +57,6 @@ def _periodic(
     random: np.random.Generator, shape: tuple[int, int], sigma_y: float, sigma_x: float
 ) -> NDArray[np.float64]:
     """Return Gaussian noise of period ``shape``, smoothed, with mean 0 and standard deviation 1."""
-    fy = np.fft.fftfreq(shape[0])[:, None]
-    fx = np.fft.rfftfreq(shape[1])[None, :]
-    keep = np.exp(-2 * np.pi**2 * ((fy * sigma_y) ** 2 + (fx * sigma_x) ** 2))
-    noise = np.fft.irfft2(np.fft.rfft2(random.standard_normal(shape)) * keep, s=shape)
+    noise = gaussian_filter(random.standard_normal(shape, np.float32), (sigma_y, sigma_x), mode="wrap", truncate=3.5)
     noise -= noise.mean()
     return np.asarray(noise / noise.std())
