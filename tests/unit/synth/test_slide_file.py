@@ -23,7 +23,7 @@ from pathopipe.synth.region import draw_region
 from pathopipe.synth.slide import draw_slide
 from pathopipe.synth.spec import SynthResult, SynthSpec
 
-SPEC = SynthSpec(width=2100, height=1500, seed=7, tissue_fraction=0.8, jpeg_quality=95)
+SPEC = SynthSpec(width=1500, height=1100, seed=7, tissue_fraction=0.8, jpeg_quality=95)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_openslide_sees_an_aperio_slide(drawn: SynthResult) -> None:
         assert facts["openslide.vendor"] == "aperio"
         assert float(facts["openslide.mpp-x"]) == float(facts["openslide.mpp-y"]) == 0.25
         assert float(facts["openslide.objective-power"]) == 40
-        assert slide.level_dimensions == ((2100, 1500), (525, 375), (131, 93))
+        assert slide.level_dimensions == ((1500, 1100), (375, 275), (93, 68))
         assert set(slide.associated_images) == {"thumbnail"}
         assert "drawn by pathopipe" in facts["tiff.ImageDescription"]
 
