@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DARK = 50  # grey level: brightfield tissue averaged over 8 µm is brighter
+_BLACK = 16  # padding is 0, and JPEG makes a little more of it
 _BRIGHT = 120
 _PURE = 254  # brighter in all channels is padding, or a scanner's clipped white
 _LEAST = 0.005  # part of the picture that must be glass to be believed
@@ -41,12 +42,18 @@ def is_dark_field(rgb: NDArray[np.uint8]) -> bool:
 
 
 def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return (h, w) where the picture is black from its border on, with two pixels around for the blurred edge."""
-    black = (rgb.max(axis=2) < _DARK).astype(np.uint8)
+    """Return (h, w) where the picture is black from its border on, with two pixels around for the blurred edge.
+
+    Padding is black throughout; dark tissue that is cut by the border is so in spots.
+    """
+    brightest = rgb.max(axis=2)
+    black = (brightest < _DARK).astype(np.uint8)
     number, labels = cv2.connectedComponents(black, connectivity=4)
-    rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    sizes = np.bincount(labels.ravel(), minlength=number)
+    mean = np.bincount(labels.ravel(), brightest.ravel(), number) / np.maximum(sizes, 1)
     padding = np.zeros(number, np.uint8)
-    padding[rim] = 1
+    padding[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 1
+    padding[mean > _BLACK] = 0
     padding[0] = 0
     return cv2.dilate(padding[labels], np.ones((5, 5), np.uint8)).astype(bool)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pathopipe.tiling.glass import Glass, black_padding, find_glass, roughness
 from pathopipe.tiling.spec import TissueSpec
 
-_FAINT = (0.045, 0.08)
-"""Bounds of the stain above which a textured pixel is tissue; Otsu's method chooses between them."""
+_FAINT = (0.03, 0.08)
+"""Bounds of the stain above which a textured pixel is tissue; how evenly lit and clean the glass is chooses."""
 _STRONG = 0.13
 """Stain above which a pixel is tissue without texture."""
-_COLOURED = 0.02
-"""Difference of the channels' optical densities above which a pixel has a colour, not just a shade."""
+_SEEDS = 0.02
+"""Part of a piece that is stained so; less is dried fluid or mountant."""
+_COLOURED = 0.1
+"""Colour as a part of the stain, around a pixel, below which it is a shadow, dust, a hair or a coverslip's edge."""
 _THIN_UM = 20.0
 """Pieces nowhere wider than twice this are fibres, scratches and coverslip edges."""
 
@@ -47,29 +50,36 @@ def tissue_mask(rgb: NDArray[np.uint8], mpp: float, spec: TissueSpec) -> NDArray
     rough = roughness(rgb)
     glass = find_glass(rgb, rough, padding)
     density, colour = stain(rgb, glass)
-    faint = _threshold(density[~padding]) / spec.sensitivity
+    faint = _faintest(density, rough, glass) / spec.sensitivity
     textured = cv2.boxFilter(rough, -1, (5, 5)) >= max(1.0, 2.5 * glass.roughness) / spec.sensitivity
-    mask = (density >= faint) & (textured | (density >= _STRONG / spec.sensitivity)) & ~padding
-    return _pieces(_closed(mask, round(spec.closing_um / mpp)), colour, mpp, spec)
+    strong = density >= _STRONG / spec.sensitivity
+    coloured = cv2.boxFilter(colour, -1, (9, 9)) >= _COLOURED * cv2.boxFilter(density, -1, (9, 9))
+    mask = (density >= faint) & (textured | strong) & coloured & ~padding
+    return _pieces(_closed(mask, round(spec.closing_um / mpp)), strong, mpp, spec)
 
 
-def _threshold(density: NDArray[np.float32]) -> float:
-    """Return Otsu's threshold of the stain, halved for pale parts of the tissue, within bounds."""
-    if not density.size:
-        return _FAINT[1]
-    levels = np.minimum(density * (255 / 0.6), 255).astype(np.uint8)
-    otsu, _ = cv2.threshold(levels.reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
-    return float(np.clip(otsu / 255 * 0.6 / 2, *_FAINT))
+def _faintest(density: NDArray[np.float32], rough: NDArray[np.float32], glass: Glass) -> float:
+    """Return the stain above which a pixel is not glass, from the spread on what is as smooth as glass.
+
+    It does not depend on the tissue: beside dark tissue pale tissue stays what it is.
+    """
+    smooth = density[(rough <= 2 * glass.roughness + 0.5) & (density < _FAINT[1])]
+    if not glass.seen or not smooth.size:
+        return _FAINT[0]
+    return float(np.clip(1.5 * np.percentile(smooth, 95), *_FAINT))
 
 
 def _closed(mask: NDArray[np.bool_], radius: int) -> NDArray[np.uint8]:
     """Return the mask with gaps of up to twice ``radius`` pixels closed."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc), np.uint8)
+    # Zeros around: else the gap between tissue and the picture's border is closed too.
+    wide = cv2.copyMakeBorder(mask.astype(np.uint8), *(2 * radius + 1,) * 4, cv2.BORDER_CONSTANT)
+    inner = slice(2 * radius + 1, -2 * radius - 1)
+    return np.asarray(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[inner, inner], np.uint8)
 
 
-def _pieces(mask: NDArray[np.uint8], colour: NDArray[np.float32], mpp: float, spec: TissueSpec) -> NDArray[np.bool_]:
-    """Return the mask without small holes and without pieces that are small, thin or grey."""
+def _pieces(mask: NDArray[np.uint8], strong: NDArray[np.bool_], mpp: float, spec: TissueSpec) -> NDArray[np.bool_]:
+    """Return the mask without small holes and without pieces that are small, thin or faint all over."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     holes = stats[:, cv2.CC_STAT_AREA] * mpp**2 < spec.min_hole_um2
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
@@ -78,15 +88,14 @@ def _pieces(mask: NDArray[np.uint8], colour: NDArray[np.float32], mpp: float, sp
     mask = holes[labels].astype(np.uint8)
 
     number, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    depth = cv2.distanceTransform(cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)[
-        1:-1, 1:-1
-    ]
-    deepest = np.zeros(number, np.float32)
-    np.maximum.at(deepest, labels.ravel(), np.asarray(depth, np.float32).ravel())
-    coloured = np.bincount(labels.ravel(), (colour >= _COLOURED).ravel(), number)
+    # A piece that is cut by the border is not thin; one that is all of the picture has no edge to be far from.
+    around = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    depth = np.minimum(cv2.distanceTransform(around, cv2.DIST_L2, 3)[1:-1, 1:-1], mask.size)
+    deepest = ndimage.maximum(depth, labels, np.arange(number))
+    seeds = np.bincount(labels.ravel(), strong.ravel(), number)
     keep = stats[:, cv2.CC_STAT_AREA] * mpp**2 >= spec.min_area_um2
     keep &= deepest * mpp >= _THIN_UM
-    keep &= coloured >= 0.25 * stats[:, cv2.CC_STAT_AREA]
+    keep &= seeds >= _SEEDS * stats[:, cv2.CC_STAT_AREA]
     keep[0] = False
     kept: NDArray[np.bool_] = keep[labels]
     return kept
