@@ -11,9 +11,9 @@ from scipy.special import bdtrik
 from pathopipe.scores.base import Histogram, Score, ScoreContext
 
 QUANTILES = {"median": 0.5, "p5": 0.05, "p25": 0.25, "p75": 0.75, "p95": 0.95}
-BIN_UM2 = 10.0
+BIN_UM2 = 5.0
 """Width of a bin. Fixed, so that slides can be laid side by side."""
-BINS = 40
+BINS = 80
 
 
 def size(context: ScoreContext) -> list[Score]:
@@ -72,7 +72,7 @@ def quantile_interval(
 
 
 def area_histogram(areas: NDArray[np.float64]) -> Histogram:
-    """Return the histogram of ``areas`` (µm²) in bins of 10 µm² from 0 to 400 µm².
+    """Return the histogram of ``areas`` (µm²) in bins of 5 µm² from 0 to 400 µm².
 
     Where more than 1 % lie beyond, as with a model of large cells, the bins are doubled in width until they do not.
     """
