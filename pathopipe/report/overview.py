@@ -28,7 +28,7 @@ OUTLINE_PX = 5.0
 """Cells at least this wide on the picture (median) are drawn as outlines, smaller ones as a density."""
 OUTLINES_MOST = 100_000
 """More cells than this would cover the picture whole: they are drawn as a density too."""
-TISSUE: Colour = (0, 130, 80)
+TISSUE: Colour = (0, 90, 200)
 CELL: Colour = (215, 25, 40)
 """Of classes without a colour of their own."""
 FIELD: Colour = (20, 20, 20)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,30 @@ class Score:
             raise ValueError(f"score {self.name}: {numbers} are not all finite; a missing number is None with a reason")
 
 
+class MeasuredCells(Protocol):
+    """The cells with their measurements: :class:`pathopipe.annotations.cells.CellTable` is one."""
+
+    @property
+    def cells(self) -> Instances:
+        """Outlines, classes and scores."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[np.float64]]:
+        """Measurements by name, "area_um2" among them."""
+        ...
+
+    @property
+    def mpp_x(self) -> float:
+        """µm per level-0 pixel in x."""
+        ...
+
+    @property
+    def mpp_y(self) -> float:
+        """The same in y."""
+        ...
+
+
 @dataclass(frozen=True)
 class ScoreContext:
     """All that scores are computed from: the slide's cells as columns, and the areas that they were found in."""
@@ -91,16 +115,16 @@ class ScoreContext:
             )
 
     @classmethod
-    def of(cls, cells: Instances, mpp_x: float, mpp_y: float, tissue_mm2: float, analysed_mm2: float) -> Self:
-        """Return the context of ``cells`` whose outlines are in level-0 pixels of ``mpp_x`` × ``mpp_y`` µm."""
+    def of(cls, table: MeasuredCells, tissue_mm2: float, analysed_mm2: float) -> Self:
+        """Return the context of cells as they are written to the files, so that scores agree with them."""
         return cls(
-            area_um2=cells.outlines.areas() * (mpp_x * mpp_y),
-            class_id=cells.class_id,
-            classes=cells.classes,
-            score=cells.score,
+            area_um2=np.asarray(table.columns["area_um2"], np.float64),
+            class_id=table.cells.class_id,
+            classes=table.cells.classes,
+            score=table.cells.score,
             tissue_mm2=tissue_mm2,
             analysed_mm2=analysed_mm2,
-            mpp=(mpp_x + mpp_y) / 2,
+            mpp=(table.mpp_x + table.mpp_y) / 2,
         )
 
     def __len__(self) -> int:
