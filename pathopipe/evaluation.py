@@ -289,9 +289,7 @@ def _files(path: Path) -> dict[str, Path]:
     return {_stem(file): file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")}
 
 
-def _compare(
-    predicted: Path, truth: Path, read_outlines: Callable[[Path], Outlines] | None
-) -> Agreement:
+def _compare(predicted: Path, truth: Path, read_outlines: Callable[[Path], Outlines] | None) -> Agreement:
     images = [path.suffix.lower() in _IMAGES for path in (predicted, truth)]
     if all(images):
         try:

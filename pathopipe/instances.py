@@ -116,7 +116,8 @@ class Instances:
             If the file is missing, damaged, or of another format version.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            # np.load leaves a file that it opened itself open where the archive is damaged.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
                 if int(data["format"]) != FORMAT:
                     raise StoreError(f"{path} has format {int(data['format'])}, this version reads {FORMAT}; remove it")
                 return cls(

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, replace
 
 import shapely
 
-from pathopipe.annotations.cells import prepare_cells, write_cells_geojson, write_cells_parquet
+from pathopipe.annotations.cells import prepare_cells
+from pathopipe.annotations.colours import colour_of
+from pathopipe.annotations.geojson import write_cells_geojson
 from pathopipe.annotations.layers import write_annotations
+from pathopipe.annotations.parquet import write_cells_parquet
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.tasks import FillTiles, PixelSource, PredictTiles, TileOutcome
@@ -28,7 +31,8 @@ from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.store.instances import InstanceStore
-from pathopipe.store.tiles import TileStore, discard
+from pathopipe.store.layout import discard
+from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import Tile, TileGrid
 from pathopipe.tiling.tissue import Tissue, find_tissue
 
@@ -97,7 +101,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             done = [tile for tile in tiles if tile not in failed]
             if tiles and not done:
                 raise SlideError(f"none of the {len(tiles)} tiles could be analysed: {next(iter(failed.values()))}")
-            cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch)
+            cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch, job.card.classes)
             cells = cells.take(inside(cells, tissue.polygons))
         with clock.stage("write"):
             record = write_results(job, slide, tissue, frame, failed, cells)
@@ -162,20 +166,31 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
     write_cells_geojson(folder.cells_geojson, table, info, job.config.annotations)
     write_cells_parquet(folder.cells_parquet, table)
     write_annotations(folder.annotations, tissue.polygons, lost, info, job.config.annotations)
-    write_scores(folder.scores, compute_scores(ScoreContext.of(table, tissue.area_mm2, analysed_mm2)))
-    save_overview(folder.overview, slide, tissue.polygons, cells, colours)
+    colours = {name: colour_of(name) for name in cells.classes}
+    context = ScoreContext(
+        area_um2=table.columns["area_um2"],
+        class_id=table.cells.class_id,
+        classes=cells.classes,
+        score=table.cells.score,
+        tissue_mm2=tissue.area_mm2,
+        analysed_mm2=analysed_mm2,
+        mpp=(info.scale.x + info.scale.y) / 2,
+    )
+    write_scores(folder.scores, compute_scores(context))
+    save_overview(folder.overview, slide, tissue.polygons, table.cells, colours)
     return Record(
         id=job.id,
         slide=job.slide,
         status="incomplete" if failed else "complete",
         error=f"{len(failed)} tiles could not be analysed: {next(iter(failed.values()))}" if failed else None,
         info=describe(info),
-        mpp=(info.scale.x + info.scale.y) / 2,
+        mpp=context.mpp,
         mpp_source=info.scale.source,
         tissue_mm2=tissue.area_mm2,
         analysed_mm2=analysed_mm2,
         tiles_failed=[{"tile": tile.name, "core": list(tile.core), "error": error} for tile, error in failed.items()],
         cells=len(table),
-        cells_dropped=len(cells) - len(table),
+        cells_dropped=table.dropped,
+        classes=list(cells.classes),
         model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
     )

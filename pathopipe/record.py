@@ -88,6 +88,8 @@ class Record:
     cells: int | None = None
     cells_dropped: int = 0
     """Cells whose outline could not be made valid, so that they are in no file."""
+    classes: list[str] = field(default_factory=list)
+    """Class names in the model's order."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time a stage of the latest run took."""
     model: dict[str, str] = field(default_factory=dict)
