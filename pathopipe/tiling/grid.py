@@ -75,16 +75,19 @@ class TileGrid:
         """
         halo = model_halo_px if spec.halo_px is None else spec.halo_px
         core = spec.tile_px - 2 * halo
+        fitting = halo + -halo % stride_px
+        cure = f"grid.halo_px={fitting} and " if fitting != halo else ""
         if core < stride_px:
+            least = max(4 * fitting, 2 * fitting + stride_px, 64)
             raise ConfigError(
                 f"grid.tile_px={spec.tile_px} leaves no core inside a halo of {halo} px; "
-                f"use grid.tile_px of at least {4 * halo}"
+                f"use {cure}grid.tile_px={least + -least % stride_px} or more"
             )
         if core % stride_px or halo % stride_px:
-            fitting = halo + -halo % stride_px
+            tile = max(spec.tile_px + -spec.tile_px % stride_px, 2 * fitting + stride_px)
             raise ConfigError(
                 f"the model works in steps of {stride_px} px: grid.tile_px={spec.tile_px} and a halo of {halo} px do "
-                f"not fit; use grid.tile_px={spec.tile_px + -spec.tile_px % stride_px} and grid.halo_px={fitting}"
+                f"not fit; use {cure}grid.tile_px={tile}"
             )
         return cls(width, height, core, halo)
 

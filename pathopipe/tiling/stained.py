@@ -14,8 +14,8 @@ _FAINT = (0.03, 0.08)
 """Bounds of the stain above which a textured pixel is tissue; how evenly lit and clean the glass is chooses."""
 _STRONG = 0.13
 """Stain above which a pixel is tissue without texture."""
-_SEEDS = 0.02
-"""Part of a piece that is stained so; less is dried fluid or mountant."""
+_SEED = (0.06, 0.1)
+"""A stain, and the part of a piece that has it at least; fainter pieces are dried fluid and mountant."""
 _COLOURED = 0.1
 """Colour as a part of the stain, around a pixel, below which it is a shadow, dust, a hair or a coverslip's edge."""
 _THIN_UM = 20.0
@@ -55,7 +55,7 @@ def tissue_mask(rgb: NDArray[np.uint8], mpp: float, spec: TissueSpec) -> NDArray
     strong = density >= _STRONG / spec.sensitivity
     coloured = cv2.boxFilter(colour, -1, (9, 9)) >= _COLOURED * cv2.boxFilter(density, -1, (9, 9))
     mask = (density >= faint) & (textured | strong) & coloured & ~padding
-    return _pieces(_closed(mask, round(spec.closing_um / mpp)), strong, mpp, spec)
+    return _pieces(_closed(mask, round(spec.closing_um / mpp)), density >= _SEED[0] / spec.sensitivity, mpp, spec)
 
 
 def _faintest(density: NDArray[np.float32], rough: NDArray[np.float32], glass: Glass) -> float:
@@ -78,7 +78,7 @@ def _closed(mask: NDArray[np.bool_], radius: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[inner, inner], np.uint8)
 
 
-def _pieces(mask: NDArray[np.uint8], strong: NDArray[np.bool_], mpp: float, spec: TissueSpec) -> NDArray[np.bool_]:
+def _pieces(mask: NDArray[np.uint8], seed: NDArray[np.bool_], mpp: float, spec: TissueSpec) -> NDArray[np.bool_]:
     """Return the mask without small holes and without pieces that are small, thin or faint all over."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     holes = stats[:, cv2.CC_STAT_AREA] * mpp**2 < spec.min_hole_um2
@@ -92,10 +92,10 @@ def _pieces(mask: NDArray[np.uint8], strong: NDArray[np.bool_], mpp: float, spec
     around = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     depth = np.minimum(cv2.distanceTransform(around, cv2.DIST_L2, 3)[1:-1, 1:-1], mask.size)
     deepest = ndimage.maximum(depth, labels, np.arange(number))
-    seeds = np.bincount(labels.ravel(), strong.ravel(), number)
+    seeds = np.bincount(labels.ravel(), seed.ravel(), number)
     keep = stats[:, cv2.CC_STAT_AREA] * mpp**2 >= spec.min_area_um2
     keep &= deepest * mpp >= _THIN_UM
-    keep &= seeds >= _SEEDS * stats[:, cv2.CC_STAT_AREA]
+    keep &= seeds >= _SEED[1] * stats[:, cv2.CC_STAT_AREA]
     keep[0] = False
     kept: NDArray[np.bool_] = keep[labels]
     return kept

@@ -67,7 +67,7 @@ class Tissue:
             If the file is missing, damaged or of another format version.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
                 facts = json.loads(str(data["facts"]))
                 if facts["format"] != _FORMAT:
                     raise ValueError(f"format {facts['format']} instead of {_FORMAT}")
