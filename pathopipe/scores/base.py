@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from pathopipe.instances import Instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +61,6 @@ class Score:
             raise ValueError(f"score {self.name}: {numbers} are not all finite; a missing number is None with a reason")
 
 
-class MeasuredCells(Protocol):
-    """The cells with their measurements: :class:`pathopipe.annotations.cells.CellTable` is one."""
-
-    @property
-    def cells(self) -> Instances:
-        """Outlines, classes and scores."""
-        ...
-
-    @property
-    def columns(self) -> Mapping[str, NDArray[np.float64]]:
-        """Measurements by name, "area_um2" among them."""
-        ...
-
-    @property
-    def mpp_x(self) -> float:
-        """µm per level-0 pixel in x."""
-        ...
-
-    @property
-    def mpp_y(self) -> float:
-        """The same in y."""
-        ...
-
-
 @dataclass(frozen=True)
 class ScoreContext:
     """All that scores are computed from: the slide's cells as columns, and the areas that they were found in."""
@@ -113,19 +86,6 @@ class ScoreContext:
                 f"columns differ in length: {len(self.area_um2)} areas, {len(self.class_id)} classes, "
                 f"{len(self.score)} scores"
             )
-
-    @classmethod
-    def of(cls, table: MeasuredCells, tissue_mm2: float, analysed_mm2: float) -> Self:
-        """Return the context of cells as they are written to the files, so that scores agree with them."""
-        return cls(
-            area_um2=np.asarray(table.columns["area_um2"], np.float64),
-            class_id=table.cells.class_id,
-            classes=table.cells.classes,
-            score=table.cells.score,
-            tissue_mm2=tissue_mm2,
-            analysed_mm2=analysed_mm2,
-            mpp=(table.mpp_x + table.mpp_y) / 2,
-        )
 
     def __len__(self) -> int:
         return len(self.area_um2)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from scipy import stats
 
 from pathopipe import registry
 from pathopipe.errors import ConfigError, StoreError
-from pathopipe.geometry import Outlines
-from pathopipe.instances import Instances
 from pathopipe.scores.base import Histogram, Score, ScoreContext
 from pathopipe.scores.density import column_names, density, poisson_interval
 from pathopipe.scores.files import read_scores, rounded, write_scores
@@ -154,19 +151,6 @@ def test_histogram_counts_every_area_once(areas):
 def test_histogram_has_the_same_edges_for_every_slide_of_nuclei():
     rng = np.random.default_rng(1)
     assert area_histogram(rng.gamma(9, 5, 500)).edges == area_histogram(rng.gamma(9, 12, 500)).edges
-
-
-def test_context_takes_the_measurements_of_the_table():
-    square = np.array([[0, 0], [10, 0], [10, 10], [0, 10]])
-    table = SimpleNamespace(
-        cells=Instances(Outlines.of([square]), np.ones(1, np.float32), np.zeros(1, np.uint8), ("Nucleus",)),
-        columns={"area_um2": np.array([12.5])},
-        mpp_x=0.5,
-        mpp_y=0.25,
-    )
-    found = ScoreContext.of(table, 2.0, 1.0)
-    assert found.area_um2.tolist() == [12.5]
-    assert (found.mpp, found.tissue_mm2, found.analysed_mm2) == (0.375, 2.0, 1.0)
 
 
 def test_a_score_has_a_value_or_a_reason():
