@@ -1,0 +1,233 @@
+"""From the network's maps to outlines: peaks, their basins, and rays to where the foreground ends.
+
+As in StarDist (Schmidt et al. 2018) a nucleus is a peak of the probability that no stronger star polygon contains.
+Its region is the peak's basin: every foreground pixel climbs to its highest neighbour until it is on top (a watershed
+by steepest ascent). The outline is where rays from the region's centre leave the foreground, found between pixels by
+linear interpolation, so it is always a simple polygon and not bound to the pixel grid. All steps work on whole arrays,
+and none looks further than the largest nucleus.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pathopipe.geometry import Outlines
+from pathopipe.models.card import DecodeSpec
+
+_STEP = 0.5
+"""Samples along a ray are half an output pixel apart."""
+_SHORTEST = 0.3
+"""No radius is shorter, in output pixels: a ring must not touch its own centre."""
+_MOST_STRETCHED = 4.0
+"""Beyond this aspect the vertices are not moved further towards the tips."""
+Map = NDArray[np.float32]
+Index = NDArray[np.int64]
+
+
+def decode(
+    probability: Map, foreground: Map, distances: Map, spec: DecodeSpec, pixel: float, longest: float
+) -> tuple[Outlines, NDArray[np.float32]]:
+    """Return outlines and scores of the nuclei in one tile, ordered by row, then column of the centroid.
+
+    Parameters
+    ----------
+    probability, foreground : (h, w) float32
+        0 to 1.
+    distances : (rays, h, w) float32
+        Radial distances in output pixels.
+    spec : DecodeSpec
+        Thresholds and the number of vertices.
+    pixel : float
+        Working pixels per output pixel; the outlines are in working pixels, continuous.
+    longest : float
+        Largest diameter of a nucleus in working pixels; larger ones are dropped.
+
+    Returns
+    -------
+    Outlines, (n,) float32
+        The score is the smoothed probability at the peak.
+    """
+    relief = np.asarray(cv2.GaussianBlur(probability, (3, 3), 0.7), np.float32)
+    cells = np.flatnonzero((foreground > spec.foreground) | (relief > spec.threshold))
+    tops, top_of_cell = _basins(relief, cells)
+    owner, peaks = _owners(relief, distances, tops, spec)
+    if not len(peaks):
+        return Outlines.empty(), np.zeros(0, np.float32)
+    labels = np.zeros(relief.shape, np.float32)
+    labels.flat[cells] = owner[top_of_cell]
+    centres, axes = _shapes(labels, peaks)
+    directions = _directions(axes, spec.vertices)
+    radii = _radii(labels, foreground, centres, directions, spec.foreground, longest / pixel)
+    # A polygon inscribed in a smooth curve is smaller than it by this factor of area.
+    swell = 1 / np.sqrt(np.sinc(2 / spec.vertices))
+    rings = (centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel
+    outlines = Outlines.of(rings)
+    kept = _plausible(outlines, radii, longest, spec)
+    centroids = np.round(outlines.centroids()[kept], 3)
+    kept = kept[np.lexsort((centroids[:, 0], centroids[:, 1]))]
+    return outlines.take(kept), relief.flat[peaks[kept]].astype(np.float32)
+
+
+def _basins(relief: Map, cells: Index) -> tuple[Index, Index]:
+    """Return the flat positions of the tops, and for each of ``cells`` the number of the top that it climbs to."""
+    height, width = relief.shape
+    padded = np.full((height + 2, width + 2), -1, np.float32)
+    inner = (cells // width + 1) * (width + 2) + cells % width + 1
+    padded.flat[inner] = relief.flat[cells]
+    flat = padded.ravel()
+    best, best_at = flat[inner], inner.copy()
+    # In this fixed order the first of equals wins; a pixel as high as its neighbours stays a top, so nothing circles.
+    for shift in (-width - 3, -width - 2, -width - 1, -1, 1, width + 1, width + 2, width + 3):
+        value = flat[inner + shift]
+        higher = value > best
+        best = np.where(higher, value, best)
+        best_at = np.where(higher, inner + shift, best_at)
+    number = np.full(padded.size, -1, np.int64)
+    number[inner] = np.arange(len(cells))
+    climb = number[best_at]
+    while True:  # each round doubles the length of the path that is known
+        further = climb[climb]
+        if np.array_equal(further, climb):
+            break
+        climb = further
+    top_cells, top_of_cell = np.unique(climb, return_inverse=True)
+    return cells[top_cells], top_of_cell
+
+
+def _owners(relief: Map, distances: Map, tops: Index, spec: DecodeSpec) -> tuple[Index, Index]:
+    """Return (tops,) which nucleus each top belongs to (from 1; 0 for none), and (n,) the nuclei's flat positions."""
+    width = relief.shape[1]
+    points = np.stack([tops % width, tops // width], axis=1).astype(np.float64)
+    height = relief.flat[tops]
+    owner = np.zeros(len(tops), np.int64)
+    # Strongest first; equals in reading order, so that the result does not depend on the tile.
+    strong = np.flatnonzero(height >= spec.threshold)
+    strong = strong[np.lexsort((tops[strong], -height[strong]))]
+    if not len(strong):
+        return owner, tops[:0]
+    rays = np.maximum(distances.reshape(len(distances), -1)[:, tops[strong]].T, 1.0)
+    pairs, ratio = _ratios(points, points[strong], rays)
+    kept = _suppressed(strong, pairs, ratio, spec.overlap)
+    # Every other top, high or low, goes with the kept peak whose polygon it is deepest in.
+    members = kept[pairs[:, 0]] & (ratio < 1)
+    pairs, ratio = pairs[members], ratio[members]
+    order = np.lexsort((pairs[:, 0], -ratio))
+    numbers = np.zeros(len(strong), np.int64)
+    in_reading_order = np.flatnonzero(kept)[np.argsort(tops[strong[kept]])]
+    numbers[in_reading_order] = np.arange(1, len(in_reading_order) + 1)
+    owner[pairs[order, 1]] = numbers[pairs[order, 0]]
+    owner[strong[kept]] = numbers[kept]
+    return owner, tops[strong[in_reading_order]]
+
+
+def _ratios(points: NDArray[np.float64], strong: NDArray[np.float64], rays: Map) -> tuple[Index, NDArray[np.float64]]:
+    """Return (m, 2) pairs of strong peak and top, and how far out in the peak's polygon the top lies (1: its edge)."""
+    found = cKDTree(points).query_ball_point(strong, rays.max(axis=1))
+    first = np.repeat(np.arange(len(strong)), [len(near) for near in found])
+    second = np.concatenate([np.sort(near) for near in found]).astype(np.int64)
+    offset = points[second] - strong[first]
+    turn = np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) * rays.shape[1]
+    edge = rays[first, np.rint(turn).astype(np.int64) % rays.shape[1]]
+    return np.stack([first, second], axis=1), np.hypot(*offset.T) / edge
+
+
+def _suppressed(strong: Index, pairs: Index, ratio: NDArray[np.float64], overlap: float) -> NDArray[np.bool_]:
+    """Return (strong,) which peaks stay: no stronger one that stays has them within ``overlap`` of its radius."""
+    rank = np.full(int(pairs.max()) + 1, -1, np.int64)
+    rank[strong] = np.arange(len(strong))
+    close = (ratio < overlap) & (rank[pairs[:, 1]] > pairs[:, 0])
+    weaker = rank[pairs[close, 1]]
+    stronger = pairs[close, 0]
+    kept = np.ones(len(strong), bool)
+    for index in np.argsort(stronger, kind="stable"):
+        if kept[stronger[index]]:
+            kept[weaker[index]] = False
+    return kept
+
+
+def _shapes(labels: Map, peaks: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (n, 2) centres x, y of the labelled regions, and (n, 3) second moments xx, yy, xy."""
+    at = np.flatnonzero(labels)
+    number = labels.flat[at].astype(np.int64) - 1
+    y, x = np.divmod(at, labels.shape[1])
+    count = np.bincount(number, minlength=len(peaks))
+    count = np.maximum(count, 1)
+
+    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.bincount(number, values, len(peaks)) / count
+
+    centres = np.stack([mean(x.astype(float)), mean(y.astype(float))], axis=1)
+    dx, dy = x - centres[number, 0], y - centres[number, 1]
+    moments = np.stack([mean(dx * dx), mean(dy * dy), mean(dx * dy)], axis=1)
+    # The centre of a bent region can lie outside of it: then rays start at the peak.
+    column, row = np.rint(centres).astype(np.int64).T
+    outside = labels[row, column] != np.arange(1, len(peaks) + 1)
+    centres[outside] = np.stack([peaks % labels.shape[1], peaks // labels.shape[1]], axis=1)[outside]
+    return centres, moments
+
+
+def _directions(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float64]:
+    """Return (n, vertices, 2) unit vectors, evenly spaced by the eccentric angle of each region's ellipse.
+
+    So an elongated nucleus gets its vertices where the outline bends most.
+    """
+    xx, yy, xy = moments.T + np.array([[0.1], [0.1], [0.0]])
+    tilt = np.arctan2(2 * xy, xx - yy) / 2
+    middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    aspect = np.sqrt(np.minimum((middle + spread) / np.maximum(middle - spread, 1e-6), _MOST_STRETCHED**2))
+    angle = np.arange(vertices) * (2 * np.pi / vertices)
+    along, across = np.cos(angle) * aspect[:, None], np.broadcast_to(np.sin(angle), (len(aspect), vertices))
+    length = np.hypot(along, across)
+    along, across = along / length, across / length
+    cos, sin = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
+    return np.stack([along * cos - across * sin, along * sin + across * cos], axis=2)
+
+
+def _radii(
+    labels: Map,
+    foreground: Map,
+    centres: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    level: float,
+    longest: float,
+) -> NDArray[np.float64]:
+    """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel."""
+    # One pixel more, into the background: there the interpolated foreground says where the region ends.
+    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
+    reach = np.arange(int(longest * 0.75 / _STEP) + 2) * _STEP
+    at = (centres[:, None, None] + directions[:, :, None] * reach[:, None]).astype(np.float32)
+    shape = at.shape[:3]
+    flat_x, flat_y = (np.ascontiguousarray(at[..., axis].reshape(-1, len(reach))) for axis in (0, 1))
+    own = np.arange(1, len(centres) + 1, dtype=np.float32)[:, None, None]
+    label = _sampled(grown, flat_x, flat_y, cv2.INTER_NEAREST).reshape(shape)
+    value = _sampled(foreground, flat_x, flat_y, cv2.INTER_LINEAR).reshape(shape)
+    outside = (label != own) | (value <= level)
+    outside[..., 0], outside[..., -1] = False, True
+    first = outside.argmax(axis=2)[..., None]
+    before, after = (np.take_along_axis(value, index, 2)[..., 0] for index in (first - 1, first))
+    fraction = np.clip((before - level) / np.maximum(before - after, 1e-6), 0, 1)
+    neighbour = np.take_along_axis(label, first, 2)[..., 0] != own[..., 0]
+    fraction = np.where(neighbour & (after > level), 0.5, fraction)
+    radii: NDArray[np.float64] = np.maximum((first[..., 0] - 1 + fraction) * _STEP, _SHORTEST)
+    return radii
+
+
+def _sampled(image: Map, x: Map, y: Map, how: int) -> Map:
+    """Return ``image`` at (x, y); cv2.remap takes maps of fewer than 2**15 rows, so in parts."""
+    rows = 1 << 14
+    parts = [
+        cv2.remap(image, x[row : row + rows], y[row : row + rows], how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        for row in range(0, len(x), rows)
+    ]
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _plausible(outlines: Outlines, radii: NDArray[np.float64], longest: float, spec: DecodeSpec) -> Index:
+    """Return the indices of outlines of sensible size."""
+    extent = outlines.bounds()
+    across = np.hypot(extent[:, 2] - extent[:, 0], extent[:, 3] - extent[:, 1]) / np.sqrt(2)
+    whole = (across <= longest) & (outlines.areas() >= spec.min_area_px) & (np.median(radii, axis=1) > _SHORTEST)
+    return np.flatnonzero(whole)

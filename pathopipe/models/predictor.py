@@ -1,0 +1,97 @@
+"""The star-convex network as a Predictor: tiles in, instances out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pathopipe.errors import ModelError
+from pathopipe.instances import Instances
+from pathopipe.models.base import ModelCard, ModelSpec
+from pathopipe.models.card import ModelFile
+from pathopipe.models.device import visible_gpus
+from pathopipe.models.network import OUTPUT_STRIDE, NetSpec, StarNet, folded, normalised
+from pathopipe.models.postprocess import decode
+
+_GPU_BATCH = 8
+
+
+class StarPredictor:
+    """A loaded star-convex network on one device.
+
+    On a CPU tiles are predicted one at a time on one thread, on a GPU in batches padded to one size: so a tile's result
+    depends neither on its neighbours in the batch nor on the number of workers.
+    """
+
+    def __init__(self, file: ModelFile, spec: ModelSpec) -> None:
+        self._card = file.card
+        low = spec.min_score
+        self._decode = file.decode if low is None else file.decode.model_copy(update={"threshold": max(low, 1e-3)})
+        self.device = torch.device("cuda" if visible_gpus(spec.device) else "cpu")
+        self._batch = spec.batch_tiles or _GPU_BATCH
+        self._net = _load(file).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        return self._card
+
+    def predict(self, tiles: NDArray[np.uint8]) -> list[Instances]:
+        """Find the instances of every tile; see :class:`pathopipe.models.base.Predictor`.
+
+        Raises
+        ------
+        ValueError
+            If the tiles are not (n, h, w, 3) uint8 with sides in multiples of the stride.
+        """
+        stride = self._card.stride_px
+        if tiles.ndim != 4 or tiles.shape[3] != 3 or tiles.dtype != np.uint8:
+            raise ValueError(f"tiles must be (n, h, w, 3) uint8, not {tiles.shape} {tiles.dtype}")
+        if tiles.shape[1] % stride or tiles.shape[2] % stride:
+            raise ValueError(f"tiles of {tiles.shape[2]} × {tiles.shape[1]} px: sides must be multiples of {stride}")
+        size = 1 if self.device.type == "cpu" else self._batch
+        return [
+            self._instances(maps)
+            for start in range(0, len(tiles), size)
+            for maps in self.maps(tiles[start : start + size], size)
+        ]
+
+    def maps(self, tiles: NDArray[np.uint8], size: int = 1) -> NDArray[np.float32]:
+        """Return the network's output (n, 3 + rays, h / 2, w / 2): probability, foreground, boundary, distances."""
+        count = len(tiles)
+        if count < size:
+            tiles = np.concatenate([tiles, np.zeros((size - count, *tiles.shape[1:]), np.uint8)])
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            # permute, not a copy: the array's (h, w, c) order is what channels_last wants
+            pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(self.device).permute(0, 3, 1, 2)
+            out: Tensor = self._net(normalised(pixels)).float()[:count]
+            out[:, :3].sigmoid_()
+            return out.contiguous().cpu().numpy()
+
+    def _instances(self, maps: NDArray[np.float32]) -> Instances:
+        longest = self._card.max_diameter_um / self._card.mpp
+        outlines, score = decode(maps[0], maps[1], maps[3:], self._decode, OUTPUT_STRIDE, longest)
+        return Instances(outlines, score, np.zeros(len(score), np.uint8), self._card.classes)
+
+
+def _load(file: ModelFile) -> StarNet:
+    """Return the network of ``file`` with its weights, ready for inference."""
+    try:
+        net = StarNet(NetSpec(**file.net))
+        tensors: dict[str, Any] = {name: value.float() for name, value in load_file(file.path).items()}
+        missing, unexpected = net.load_state_dict(tensors, strict=False)
+    except (ValidationError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{file.path} holds no weights for its network ({error}); copy the file again") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(f"{file.path} lacks weights of its network, such as {(missing or unexpected)[0]}; retrain it")
+    return folded(net)

@@ -1,0 +1,139 @@
+"""From a training image, or from nothing, to a patch: warped, re-stained, photographed.
+
+Re-staining is what closes the gap between a handful of freely licensed images and slides from elsewhere: the optical
+density of an image is taken for an amount of haematoxylin, an eosin field is drawn around it, and both are rendered
+with random stain vectors (after Tellez et al. 2018, who perturb stains in the optical density of real H&E).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pathopipe.models.train.dataset import Sample
+from pathopipe.models.train.drawn import draw, interior
+from pathopipe.models.train.noise import Field, Rng, eosin, smooth
+
+_SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
+_OWN_COLOURS = 0.12
+Labels = NDArray[np.int32]
+Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
+Rgb = NDArray[np.uint8]
+
+
+def real_patch(rng: Rng, sample: Sample, size: int) -> tuple[Rgb, Labels]:
+    """Return a patch of ``sample``: (size, size, 3) and its labels (size, size)."""
+    map_x, map_y = _warp(rng, sample, size)
+    labels = _mirrored_labels(sample.labels, map_x, map_y)
+    if rng.random() < _OWN_COLOURS:
+        return _photograph(rng, _look_up(sample.rgb, map_x, map_y)), labels
+    amount = _look_up(sample.amount, map_x, map_y)
+    ground = sample.ground * rng.uniform(0, 1.2)
+    stroma = np.minimum(amount, ground * 1.5)
+    amount = np.maximum(amount - ground, 0)
+    if rng.random() < 0.35:
+        amount = _retextured(rng, amount, labels)
+    return _photograph(rng, _render(rng, amount, stroma)), labels
+
+
+def drawn_patch(rng: Rng, size: int) -> tuple[Rgb, Labels]:
+    """Return a patch drawn from nothing: (size, size, 3) and its labels (size, size)."""
+    amount, labels = draw(rng, size)
+    return _photograph(rng, _render(rng, amount, np.zeros_like(amount))), labels
+
+
+def _warp(rng: Rng, sample: Sample, size: int) -> tuple[Field, Field]:
+    """Return where in the image every pixel of the patch comes from: rotation, flip, scale, elastic."""
+    factor = sample.scale * np.exp(rng.uniform(np.log(_SCALE_LOW), np.log(_SCALE_HIGH)))
+    angle, flip = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
+    aspect = np.exp(rng.normal(0, 0.08))
+    y, x = (np.mgrid[:size, :size] - (size - 1) / 2).astype(np.float32)
+    if rng.random() < 0.6:
+        bend = rng.uniform(0.5, 3.0)
+        x = x + smooth(rng, size, 40) * bend
+        y = y + smooth(rng, size, 40) * bend
+    height, width = sample.labels.shape
+    cos, sin = np.cos(angle), np.sin(angle)
+    map_x = (x * cos - y * sin) * flip / factor * aspect + rng.uniform(0, width)
+    map_y = (x * sin + y * cos) / factor / aspect + rng.uniform(0, height)
+    return map_x.astype(np.float32), map_y.astype(np.float32)
+
+
+def _look_up(image: Image, map_x: Field, map_y: Field) -> Field:
+    found = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(found, np.float32)
+
+
+def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
+    """Return the labels looked up; a nucleus and its mirror image beyond the image's edge get different ids."""
+    height, width = labels.shape
+    found = cv2.remap(labels.astype(np.float32), map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT).astype(
+        np.int32
+    )
+    cell = np.floor((map_x + 0.5) / width).astype(np.int32) * 31 + np.floor((map_y + 0.5) / height).astype(np.int32)
+    ids = (found + (cell - cell.min()) * (int(labels.max()) + 1)) * (found > 0)
+    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape).astype(np.int32) + int(ids.min() > 0)
+
+
+def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:
+    """Return ``amount`` with half of the nuclei given another interior, such as pale with a dark rim."""
+    amount = amount.copy()
+    for number in range(1, int(labels.max()) + 1):
+        if rng.random() < 0.5:
+            continue
+        rows, cols = np.nonzero(labels == number)
+        if len(rows) < 20:
+            continue
+        y0, y1, x0, x1 = rows.min(), rows.max() + 1, cols.min(), cols.max() + 1
+        mask = np.pad((labels[y0:y1, x0:x1] == number).astype(np.uint8) * 255, 1)
+        texture = interior(rng, mask)[1:-1, 1:-1]
+        inside = mask[1:-1, 1:-1] > 0
+        here = amount[y0:y1, x0:x1]
+        here[inside] = float(np.median(here[inside])) * texture[inside]
+    return np.asarray(cv2.GaussianBlur(amount, (0, 0), 0.6), np.float32)
+
+
+def _render(rng: Rng, amount: Field, stroma: Field) -> Field:
+    """Return RGB (size, size, 3), 0 to 255: haematoxylin ``amount`` and eosin rendered with random stains."""
+    size = len(amount)
+    h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
+    e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))
+    top = max(float(np.percentile(amount, 99)), 0.15)
+    nuclear = amount / top * rng.uniform(0.45, 1.5)
+    plasma = eosin(rng, size) * rng.uniform(0.2, 1.3) + stroma * rng.uniform(0, 2.0)
+    plasma *= 1 - np.clip(nuclear * rng.uniform(0.3, 1.0), 0, 0.9)
+    if rng.random() < 0.5:  # haze: haematoxylin that lies everywhere, or basophilic plasma
+        nuclear = nuclear + np.maximum(smooth(rng, size, rng.uniform(4, 50)) * 0.06 + rng.uniform(0, 0.2), 0)
+    if rng.random() < 0.35:
+        nuclear = nuclear + stroma * rng.uniform(0, 0.8)
+    density = nuclear[..., None] * h + plasma[..., None] * e
+    glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
+    return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)
+
+
+def _vector(rng: Rng, *spans: tuple[float, float]) -> Field:
+    vector = np.array([rng.uniform(*span) for span in spans], np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+def _photograph(rng: Rng, rgb: Field) -> Rgb:
+    """Return ``rgb`` as a scanner might give it: brightness, contrast, gamma, focus, noise, compression."""
+    if rng.random() < 0.7:
+        tone = (rgb - 128) * rng.uniform(0.8, 1.2) + 128 + rng.uniform(-15, 15)
+        rgb = np.asarray(255 * np.clip(tone / 255, 0, 1) ** rng.uniform(0.8, 1.25), np.float32)
+    kind = rng.random()
+    if kind < 0.35:
+        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.3, 1.5)), np.float32)
+    elif kind < 0.55:
+        rgb = np.asarray(rgb + (rgb - cv2.GaussianBlur(rgb, (0, 0), 1.2)) * rng.uniform(0.2, 1.5), np.float32)
+    if rng.random() < 0.6:
+        rgb = rgb + rng.standard_normal(rgb.shape, np.float32) * rng.uniform(1, 8)
+    image = np.clip(rgb, 0, 255).astype(np.uint8)
+    if rng.random() < 0.6:
+        quality = int(rng.integers(35, 96))
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+    return image

@@ -1,0 +1,52 @@
+"""From a trained network to the model file."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from pathopipe.files import atomic_file
+from pathopipe.models.base import ModelCard
+from pathopipe.models.card import DecodeSpec, metadata_of
+from pathopipe.models.network import STRIDE, StarNet, reach_px
+from pathopipe.models.train.spec import TrainSpec
+
+
+def write_model(spec: TrainSpec, net: StarNet, steps: int) -> Path:
+    """Write ``net`` with its card to ``spec.out`` (atomically) and return that path."""
+    tensors = {
+        name: value.detach().to("cpu", torch.float32).contiguous()
+        for name, value in sorted(net.state_dict().items())
+        if value.is_floating_point()
+    }
+    decode = DecodeSpec(threshold=spec.threshold)
+    content = save(tensors, metadata_of(_card(spec, steps), spec.net.model_dump(mode="json"), decode))
+    with atomic_file(spec.out) as file:
+        file.write(content)
+    return spec.out
+
+
+def _card(spec: TrainSpec, steps: int) -> dict[str, Any]:
+    reach = reach_px(spec.net)
+    card: dict[str, Any] = {
+        "name": spec.name,
+        "version": spec.version,
+        "mpp": spec.mpp,
+        "classes": (spec.class_name,),
+        "halo_px": reach + -reach % STRIDE,
+        "stride_px": STRIDE,
+        "max_diameter_um": spec.max_diameter_um,
+        "licence": spec.licence,
+        "data": (
+            *(f"{images.title or images.folder.name} ({images.licence})" for images in spec.sets),
+            f"images drawn by pathopipe, {spec.drawn if spec.sets else 1:.0%} of {steps * spec.batch} patches",
+        ),
+        "accuracy": spec.accuracy,
+        "limits": spec.limits,
+    }
+    assert {*card, "sha256"} == {field.name for field in fields(ModelCard)}
+    return card

@@ -1,0 +1,131 @@
+"""Metrics against figures worked out by hand."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pathopipe.evaluation import (
+    EvaluationError,
+    as_text,
+    evaluate_files,
+    evaluate_labels,
+    evaluate_outlines,
+    pooled,
+)
+from pathopipe.geometry import Outlines
+
+
+def boxes(*rects, shape=(20, 40)):
+    labels = np.zeros(shape, np.int32)
+    for number, (x0, y0, x1, y1) in enumerate(rects, start=1):
+        labels[y0:y1, x0:x1] = number * 7
+    return labels
+
+
+def rings(*rects):
+    return Outlines.of([np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float) for x0, y0, x1, y1 in rects])
+
+
+# Truth: two boxes of 100. Predicted: the first shifted by 2 (80 / 120), one far away of 50.
+TRUTH = ((0, 0, 10, 10), (20, 0, 30, 10))
+PREDICTED = ((2, 0, 12, 10), (30, 12, 40, 17))
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [lambda p, t: evaluate_labels(boxes(*p), boxes(*t)), lambda p, t: evaluate_outlines(rings(*p), rings(*t))],
+    ids=["labels", "polygons"],
+)
+def test_one_pair_one_missed_one_invented(compare):
+    agreement = compare(PREDICTED, TRUTH)
+    assert (agreement.true_positives, agreement.false_positives, agreement.false_negatives) == (1, 1, 1)
+    assert agreement.f1 == agreement.dq == 0.5
+    assert agreement.sq == pytest.approx(80 / 120)
+    assert agreement.pq == pytest.approx(0.5 * 80 / 120)
+    # intersection 80 over union 120, plus the missed box of 100 and the invented one of 50
+    assert agreement.aji == pytest.approx(80 / 270)
+    assert [agreement.ap(t) for t in (0.5, 0.6, 0.7)] == pytest.approx([1 / 3, 1 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [lambda p, t: evaluate_labels(boxes(*p), boxes(*t)), lambda p, t: evaluate_outlines(rings(*p), rings(*t))],
+    ids=["labels", "polygons"],
+)
+def test_two_merged_into_one_are_both_missed_but_count_twice_in_the_aji(compare):
+    agreement = compare([(0, 0, 20, 10)], [(0, 0, 10, 10), (10, 0, 20, 10)])
+    assert agreement.true_positives == 0
+    assert agreement.pq == 0
+    assert agreement.sq is None
+    assert agreement.aji == pytest.approx((100 + 100) / (200 + 200))
+
+
+def test_the_same_agrees_fully():
+    agreement = evaluate_labels(boxes(*TRUTH), boxes(*TRUTH))
+    assert agreement.f1 == agreement.pq == agreement.aji == agreement.ap(0.9) == 1
+
+
+def test_nothing_against_nothing_has_no_figures():
+    agreement = evaluate_labels(boxes(), boxes())
+    assert agreement.f1 is agreement.pq is agreement.aji is agreement.ap(0.5) is None
+    assert evaluate_outlines(Outlines.empty(), Outlines.empty()).f1 is None
+
+
+def test_nothing_found_is_zero():
+    agreement = evaluate_labels(boxes(), boxes(*TRUTH))
+    assert agreement.f1 == agreement.pq == agreement.aji == 0
+    assert agreement.precision is None
+
+
+def test_overlapping_polygons_share_no_partner():
+    agreement = evaluate_outlines(rings(TRUTH[0], TRUTH[0]), rings(TRUTH[0]))
+    assert (agreement.true_positives, agreement.false_positives) == (1, 1)
+
+
+def test_pooled_counts_objects_not_images():
+    parts = [evaluate_labels(boxes(*PREDICTED), boxes(*TRUTH)), evaluate_labels(boxes(*TRUTH), boxes(*TRUTH))]
+    assert pooled(parts).f1 == pytest.approx(2 * 3 / 8)
+    assert pooled(parts).aji == pytest.approx((80 + 200) / (270 + 200))
+
+
+def test_folders_are_matched_by_stem(tmp_path):
+    for folder, rects in (("p", PREDICTED), ("t", TRUTH)):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", boxes(*rects))
+        cv2.imwrite(str(tmp_path / folder / "b.png"), boxes(*rects).astype(np.uint16))
+    result = evaluate_files(tmp_path / "p", tmp_path / "t")
+    assert list(result.images) == ["a", "b"]
+    assert result.pooled.f1 == 0.5
+    assert result.as_dict()["mean"]["aji"] == pytest.approx(80 / 270)
+    assert as_text(result).count("\n") == 4
+    (tmp_path / "p" / "b.png").unlink()
+    with pytest.raises(EvaluationError, match="'b' lacks its prediction"):
+        evaluate_files(tmp_path / "p", tmp_path / "t")
+
+
+def test_two_files_need_no_common_name(tmp_path):
+    np.save(tmp_path / "x.npy", boxes(*TRUTH))
+    np.save(tmp_path / "y.npy", boxes(*TRUTH))
+    assert evaluate_files(tmp_path / "x.npy", tmp_path / "y.npy").pooled.f1 == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((4, 4, 3), int), "no label image"),
+        (np.zeros((4, 4)), "no label image"),
+        (np.zeros((5, 4), int), "shape"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(labels, message):
+    with pytest.raises(EvaluationError, match=message):
+        evaluate_labels(labels, np.zeros((4, 4), int))
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    np.save(tmp_path / "b.npy", boxes(*TRUTH))
+    with pytest.raises(EvaluationError, match=r"a\.png"):
+        evaluate_files(tmp_path / "a.png", tmp_path / "b.npy")

@@ -1,0 +1,62 @@
+"""Haematoxylin on pixels and per nucleus."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pathopipe.geometry import Outlines
+from pathopipe.instances import Instances
+from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, haematoxylin_od, measure
+
+
+def rendered(h, e=0.0):
+    """Return the colour of an amount of the published haematoxylin and eosin."""
+    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+    stains /= np.linalg.norm(stains, axis=1, keepdims=True)
+    return np.round(255 * 10 ** -(np.array([h, e]) @ stains)).astype(np.uint8)
+
+
+def square(x0, y0, x1, y1):
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)
+
+
+def instances(*rings):
+    n = len(rings)
+    return Instances(Outlines.of(rings), np.ones(n, np.float32), np.zeros(n, np.uint8), ("Nucleus",))
+
+
+@pytest.mark.parametrize(("h", "e"), [(0.0, 0.0), (0.5, 0.0), (1.0, 0.3), (0.0, 0.6), (0.3, 0.3)])
+def test_deconvolution_returns_what_was_rendered(h, e):
+    image = np.tile(rendered(h, e), (3, 4, 1))
+    found = haematoxylin_od(image)
+    assert found.shape == (3, 4)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, h, atol=0.02)
+
+
+def test_mean_is_over_the_pixels_inside():
+    tile = np.full((32, 32, 3), 255, np.uint8)
+    tile[8:16, 4:12] = rendered(0.8)
+    measured = measure(tile, instances(square(4, 8, 12, 16), square(4, 8, 20, 16), square(20, 20, 30, 30)))
+    # the second covers as much stain as glass; cv2 counts pixels that the border touches, so not to the last digit
+    np.testing.assert_allclose(measured.measurements[HEMATOXYLIN_OD_MEAN], [0.8, 0.4, 0.0], atol=0.03)
+
+
+def test_outlines_beyond_the_tile_are_measured_on_what_there_is_or_nan():
+    tile = np.tile(rendered(0.5), (16, 16, 1))
+    measured = measure(tile, instances(square(-8, -8, 4, 4), square(-9, -9, -2, -2), square(14, 14, 40, 40)))
+    np.testing.assert_allclose(measured.measurements[HEMATOXYLIN_OD_MEAN], [0.5, np.nan, 0.5], atol=0.02)
+
+
+def test_no_instances_get_an_empty_column():
+    empty = measure(np.zeros((8, 8, 3), np.uint8), Instances.empty(("Nucleus",)))
+    assert empty.measurements[HEMATOXYLIN_OD_MEAN].shape == (0,)
+
+
+def test_needs_no_torch():
+    code = "import sys, pathopipe.models.stain, pathopipe.models.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
