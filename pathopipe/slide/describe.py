@@ -36,7 +36,7 @@ def describe(info: SlideInfo) -> dict[str, Any]:
     }
 
 
-def describe_text(info: SlideInfo) -> str:
+def as_text(info: SlideInfo) -> str:
     """Return the facts as lines to read, without a line break at the end."""
     rows = [
         ("slide", info.path),

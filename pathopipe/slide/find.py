@@ -39,8 +39,9 @@ class FoundSlides:
     unreadable: tuple[str, ...] = ()
     """Folders that could not be searched, with the reason."""
 
+    @property
     def remarks(self) -> tuple[str, ...]:
-        """Return sentences on what was left out, such as "Ignored 3 files that are no slides: 2 .txt, 1 .xml."."""
+        """Sentences on what was left out, such as "Ignored 3 files that are no slides: 2 .txt, 1 .xml."."""
         said = []
         if self.ignored:
             counts = ", ".join(f"{count} {name or 'without extension'}" for name, count in sorted(self.ignored.items()))

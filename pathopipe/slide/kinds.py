@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-EXTENSIONS = frozenset(".svs .tif .tiff .btf .ndpi .mrxs .scn .vms .vmu .bif .svslide .dcm .qptiff".split())
+EXTENSIONS = frozenset(
+    [".svs", ".tif", ".tiff", ".btf", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm", ".qptiff"]
+)
 """Files of these extensions are slides when a folder is searched. Pictures (.png, .jpg) are not: an output folder or a
 slide's thumbnails would be taken for slides. A ``.czi`` is not: no reader here opens it."""
 

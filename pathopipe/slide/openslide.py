@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
-from pathopipe.slide import dicom, identity, scale
+from pathopipe.slide import dicom, identity, scale, tiff
 from pathopipe.slide.base import SlideInfo, SlideSpec
 from pathopipe.slide.colour import on_white
 from pathopipe.slide.levels import pyramid
 from pathopipe.slide.pyramid import PyramidSlide
 from pathopipe.slide.remarks import remarks
 
+GENERIC_TIFF = "generic-tiff"
+"""OpenSlide's vendor for every tiled TIFF that it knows nothing of; it makes colours of grey and 16-bit ones too."""
 CELL = 256
 """Side of the blocks in which levels of a broken downsample are read; see :meth:`OpenSlidePixels.read_level`."""
 
@@ -137,6 +139,8 @@ def _opened(path: str) -> openslide.OpenSlide:
 
 def _info(path: str, file: str, handle: openslide.OpenSlide, spec: SlideSpec) -> SlideInfo:
     properties: Mapping[str, str] = handle.properties
+    if properties.get("openslide.vendor") == GENERIC_TIFF:
+        tiff.check_file(file)
     levels = pyramid(handle.level_dimensions, _stated(handle))
     objective = scale.number(properties.get("openslide.objective-power"))
     found = scale.find_scale(_candidates(properties), spec.mpp, objective)
@@ -174,7 +178,7 @@ def _candidates(properties: Mapping[str, str]) -> list[scale.Candidate]:
     x, y = properties.get("tiff.XResolution"), properties.get("tiff.YResolution")
     tag = scale.from_tiff_tag(x, y, properties.get("tiff.ResolutionUnit"))
     own = scale.from_properties(properties, "openslide.mpp-x", "openslide.mpp-y", "openslide.mpp-x")
-    if properties.get("openslide.vendor") == "generic-tiff" and tag:
+    if properties.get("openslide.vendor") == GENERIC_TIFF and tag:
         own = []  # OpenSlide made it from the tag.
     return own + tag + scale.from_imagej(comment, x, y) + scale.from_comment(comment)
 

@@ -21,6 +21,10 @@ FINEST_AREA = 0.98
 """Result pixels smaller than this part of a level pixel are interpolated instead of averaged."""
 
 
+BAND_PIXELS = 65536
+"""Level pixels that are resampled at a time; more do not fit the cache, which is four times slower (measured)."""
+
+
 def edges(start: float, stop: float, count: int) -> NDArray[np.float64]:
     """Return the ``count + 1`` edges of equal steps from ``start`` to ``stop``, rounded to 1 / :data:`GRID`."""
     exact = start + (stop - start) * (np.arange(count + 1) / count)
@@ -60,15 +64,22 @@ def resample(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.fl
 
 
 def _separable(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Multiply with the weights of y, then of x; rows first, for they lie together in memory."""
-    height, width, channels = pixels.shape
-    rows = weights(y, height) @ pixels.reshape(height, width * channels).astype(np.float32)
-    columns = np.ascontiguousarray(rows.reshape(len(y) - 1, width, channels).transpose(1, 0, 2))
-    result = weights(x, width) @ columns.reshape(width, (len(y) - 1) * channels)
-    result += 0.5
-    np.clip(result, 0, 255, out=result)
-    whole = result.astype(np.uint8).reshape(len(x) - 1, len(y) - 1, channels)
-    return np.ascontiguousarray(whole.transpose(1, 0, 2))
+    """Multiply with the weights of y, then of x, a few rows at a time so that they stay in the processor's cache."""
+    size, channels = pixels.shape[1], pixels.shape[2]
+    width, height = len(x) - 1, len(y) - 1
+    across, down = weights(x, size), weights(y, len(pixels))
+    step = max(1, int(BAND_PIXELS / size * height / max(y[-1] - y[0], 1)))
+    result = np.empty((height, width, channels), np.uint8)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        low, high = span(y[top : bottom + 1])
+        low, high = max(low, 0), min(high, len(pixels))
+        band = pixels[low:high].reshape(high - low, size * channels).astype(np.float32)
+        rows = (down[top:bottom, low:high] @ band).reshape(bottom - top, size, channels)
+        columns = across @ cv2.transpose(rows).reshape(size, (bottom - top) * channels)
+        columns += 0.5
+        result[top:bottom] = cv2.transpose(columns.astype(np.uint8).reshape(width, bottom - top, channels))
+    return result
 
 
 def weights(along: NDArray[np.float64], size: int) -> sparse.csr_array:

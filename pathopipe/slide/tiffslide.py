@@ -15,12 +15,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import PHOTOMETRIC, TiffFileError, TiffPageSeries
+from tifffile import TiffFileError, TiffPageSeries
 from tiffslide import TiffSlide
 
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
-from pathopipe.slide import identity, scale
+from pathopipe.slide import identity, scale, tiff
 from pathopipe.slide.base import SlideInfo, SlideSpec
 from pathopipe.slide.colour import on_white
 from pathopipe.slide.levels import pyramid
@@ -117,7 +117,11 @@ def _info(path: str, handle: TiffSlide, spec: SlideSpec) -> SlideInfo:
         # tiffslide warns that it reads only some of Hamamatsu's and Ventana's metadata; what is missing is absent.
         warnings.simplefilter("ignore", UserWarning)
         properties = handle.properties
-    _require_rgb(_series(handle), properties)
+    series = _series(handle)
+    channels = {"YXS": series.shape[-1], "CYX": series.shape[0]}.get(properties["tiffslide.series-axes"], 1)
+    tiff.check_page(series.keyframe, channels)
+    for level in series.levels:
+        level.keyframe.nodata = 255  # Tiles that a sparse slide leaves out are white.
     levels = pyramid(handle.level_dimensions)
     objective = scale.number(properties.get("tiffslide.objective-power"))
     found = scale.find_scale(_candidates(properties), spec.mpp, objective)
@@ -142,27 +146,6 @@ def _info(path: str, handle: TiffSlide, spec: SlideSpec) -> SlideInfo:
 def _series(handle: TiffSlide) -> TiffPageSeries:
     series: TiffPageSeries = handle.ts_tifffile.series[handle.properties.get("tiffslide.series-index", 0)]
     return series
-
-
-def _require_rgb(series: TiffPageSeries, properties: dict[str, Any]) -> None:
-    """Refuse what is not brightfield in colour, and let sparse slides' missing tiles be white.
-
-    Raises
-    ------
-    SlideError
-        If the pixels are grey, of other channels, or not of 8 bits.
-    """
-    axes, shape, page = properties["tiffslide.series-axes"], series.shape, series.keyframe
-    channels = {"YXS": shape[-1], "CYX": shape[0]}.get(axes, 1)
-    photometric = page.photometric
-    if str(series.dtype) != "uint8":
-        raise SlideError(f"pixels of type {series.dtype}, {channels} channel(s): RGB brightfield of 8 bits is needed")
-    coloured = photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and channels in (3, 4)
-    if not coloured:
-        kind = getattr(photometric, "name", str(photometric)).lower()
-        raise SlideError(f"{channels} channel(s) of kind {kind}: RGB brightfield of 8 bits is needed")
-    for level in series.levels:
-        level.keyframe.nodata = 255
 
 
 def _candidates(properties: dict[str, Any]) -> list[scale.Candidate]:
