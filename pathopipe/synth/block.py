@@ -91,7 +91,7 @@ def _background(sheet: _Sheet, maps: Anatomy, spec: SynthSpec) -> tuple[Floats, 
     tone = 1 + 0.25 * maps.tone
     high = np.clip(maps.basal / 25, 0, 1)
     cells = maps.epithelium * (0.50 + 0.16 * maps.cell_tone) + maps.gland * (0.42 + 0.14 * high)
-    blue = maps.epithelium * (0.17 + 0.10 * maps.cell_tone) + maps.gland * (0.26 - 0.14 * high)
+    blue = maps.epithelium * (0.11 + 0.10 * maps.cell_tone) + maps.gland * (0.19 - 0.12 * high)
     pale = (1 - 0.38 * maps.rim * (1 - maps.fat)) * tone
     stroma = sheet.fine(maps.stroma * tone)
     fibre = _fibres(sheet, maps, textures, stroma) if maps.stroma.max() > 0 else stroma

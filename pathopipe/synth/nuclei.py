@@ -43,10 +43,10 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("cells", CELL_UM, CELL_JITTER, 0, (3.6, 5.2), (0.70, 1.0), (0.62, 1.02), (VESICULAR, GRANULAR)),
-    Kind("ring", 5.6, 0.5, 0, (4.0, 5.6), (0.45, 0.68), (0.78, 1.12), (VESICULAR, GRANULAR, GRANULAR)),
-    Kind("immune", 7.0, 0.6, 1, (2.5, 3.3), (0.82, 1.0), (1.15, 1.5), (DENSE, GRANULAR)),
-    Kind("stroma", 15.0, 0.9, 2, (4.5, 8.5), (0.20, 0.42), (0.85, 1.3), (DENSE, GRANULAR)),
+    Kind("cells", CELL_UM, CELL_JITTER, 0, (3.6, 5.2), (0.70, 1.0), (1.1, 1.75), (VESICULAR, GRANULAR)),
+    Kind("ring", 5.6, 0.5, 0, (4.0, 5.6), (0.45, 0.68), (1.25, 1.85), (VESICULAR, GRANULAR, GRANULAR)),
+    Kind("immune", 7.0, 0.6, 1, (2.5, 3.3), (0.82, 1.0), (1.5, 2.0), (DENSE, GRANULAR)),
+    Kind("stroma", 15.0, 0.9, 2, (4.2, 8.0), (0.26, 0.50), (1.3, 1.9), (DENSE, GRANULAR)),
 )
 
 

@@ -56,7 +56,7 @@ def _shape(random: np.random.Generator, style: int) -> tuple[Floats, NDArray[np.
     offset = (np.arange(PATCH_PX) + 0.5 - PATCH_PX / 2) / UNIT_PX
     x, y = offset[None, :], offset[:, None]
     edge = (radius(np.arctan2(y, x)) - np.hypot(x, y)) * UNIT_PX
-    cover = np.clip(0.5 + edge / 2.4, 0, 1)
+    cover = np.clip(0.5 + edge / 2.0, 0, 1)
     return np.stack([cover, cover * _chromatin(random, style, edge)], axis=-1).astype(np.float32), outline
 
 
@@ -68,10 +68,10 @@ def _chromatin(random: np.random.Generator, style: int, edge: NDArray[np.float64
         return np.asarray(smooth / smooth.std())
 
     if style == DENSE:
-        return np.clip(1.0 + 0.10 * grain(3.5) + 0.06 * grain(1.6), 0.5, 1.5)
+        return np.clip(1.0 + 0.16 * grain(3.2) + 0.08 * grain(1.6), 0.5, 1.5)
     rim = np.exp(-(((edge - 2.2) / 2.2) ** 2))
-    pale, dark, coarse = (0.60, 0.62, 0.13) if style == VESICULAR else (0.86, 0.25, 0.20)
-    inside = pale + dark * rim + coarse * grain(2.6) + 0.07 * grain(1.3)
+    pale, dark, coarse = (0.62, 0.60, 0.20) if style == VESICULAR else (0.86, 0.22, 0.27)
+    inside = pale + dark * rim + coarse * grain(2.6) + 0.09 * grain(1.3)
     inside += 0.25 * np.clip(grain(3.0) - 1.2, 0, 1.5)
     for _ in range(int(random.integers(0, 3 if style == VESICULAR else 2))):
         angle, away = random.uniform(0, 2 * np.pi), random.uniform(0, 0.5) * UNIT_PX

@@ -16,7 +16,7 @@ from pathopipe.synth.spec import BLOCK_PX, SynthSpec
 HAEMATOXYLIN = (0.62, 0.70, 0.35)
 EOSIN = (0.16, 0.86, 0.48)
 """Optical density in red, green and blue of one unit of dye; after Macenko et al. (2009), a little less orange."""
-BLUR_UM = 0.24
+BLUR_UM = 0.20
 """Standard deviation of the optics' blur."""
 
 
