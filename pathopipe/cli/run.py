@@ -213,7 +213,7 @@ def tell(result: BatchResult, out: Path) -> None:
     ]
     if result.unchanged:
         told.append(f"{result.unchanged} of them unchanged")
-    print(f"{total} slides: {', '.join(told)}")
+    print(f"{total} slide{'s' * (total != 1)}: {', '.join(told)}")
     for record in result.records:
         if record.error:
             print(f"  {record.id}: {record.status}: {record.error}")

@@ -20,6 +20,8 @@ class SlideSpec(Spec):
     """Name of the reader, or "auto": the first that opens the file."""
     mpp: float | None = None
     """µm per level-0 pixel given by the user; outranks what the file says."""
+    mpp_if_missing: float | None = None
+    """The same for slides that do not say their own, or none that can be true."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def _info(path: str, image: _Image, spec: SlideSpec) -> SlideInfo:
     if micron_x and micron_y:
         at = (image.scales[0][x] * micron_x, image.scales[0][y] * micron_y)
         candidates.append(scale.Candidate(*at, "OME-Zarr coordinateTransformations", "reader"))
-    found = scale.find_scale(candidates, spec.mpp, None)
+    found = scale.find_scale(candidates, spec.mpp, None, spec.mpp_if_missing)
     return SlideInfo(
         path=path,
         reader=OmeZarrReader.name,

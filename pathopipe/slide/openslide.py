@@ -143,7 +143,7 @@ def _info(path: str, file: str, handle: openslide.OpenSlide, spec: SlideSpec) ->
         tiff.check_file(file)
     levels = pyramid(handle.level_dimensions, _stated(handle))
     objective = scale.number(properties.get("openslide.objective-power"))
-    found = scale.find_scale(_candidates(properties), spec.mpp, objective)
+    found = scale.find_scale(_candidates(properties), spec.mpp, objective, spec.mpp_if_missing)
     bounds = _bounds(properties)
     everything = "\n".join(f"{key}={value}" for key, value in properties.items())
     return SlideInfo(

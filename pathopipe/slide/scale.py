@@ -68,7 +68,12 @@ class ScaleFinding:
     """Sentences for the user."""
 
 
-def find_scale(candidates: Iterable[Candidate], given_mpp: float | None, objective: float | None) -> ScaleFinding:
+def find_scale(
+    candidates: Iterable[Candidate],
+    given_mpp: float | None,
+    objective: float | None,
+    mpp_if_missing: float | None = None,
+) -> ScaleFinding:
     """Choose the resolution among what the slide states and the user gives.
 
     Parameters
@@ -80,10 +85,20 @@ def find_scale(candidates: Iterable[Candidate], given_mpp: float | None, objecti
         The user's µm per pixel, which outranks all of them.
     objective : float or None
         Nominal magnification, for the suggestion.
+    mpp_if_missing : float or None
+        The user's µm per pixel where the slide's own is missing or implausible.
     """
     stated = [candidate for candidate in candidates if math.isfinite(candidate.x) and math.isfinite(candidate.y)]
     if given_mpp is not None:
         return _given(given_mpp, stated)
+    found = _own(stated, objective)
+    if found.scale is None and mpp_if_missing is not None:
+        return _given(mpp_if_missing, stated)
+    return found
+
+
+def _own(stated: list[Candidate], objective: float | None) -> ScaleFinding:
+    """Return what the slide itself says."""
     telling = [candidate for candidate in stated if not candidate.is_placeholder()]
     if not telling:
         return ScaleFinding(None, _missing(stated, objective), ())
@@ -112,7 +127,7 @@ def _range() -> str:
 
 def _missing(placeholders: list[Candidate], objective: float | None) -> str:
     ignored = (
-        f" (the {placeholders[0].source} says {placeholders[0].x:.4g} µm/px, a print setting)" if placeholders else ""
+        f" (the {placeholders[0].source} says {placeholders[0].x:.4g} µm/px, a print size)" if placeholders else ""
     )
     return f"the slide does not say its resolution (mpp){ignored}: {_cure(objective)}"
 

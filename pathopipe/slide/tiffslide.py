@@ -124,7 +124,7 @@ def _info(path: str, handle: TiffSlide, spec: SlideSpec) -> SlideInfo:
         level.keyframe.nodata = 255  # Tiles that a sparse slide leaves out are white.
     levels = pyramid(handle.level_dimensions)
     objective = scale.number(properties.get("tiffslide.objective-power"))
-    found = scale.find_scale(_candidates(properties), spec.mpp, objective)
+    found = scale.find_scale(_candidates(properties), spec.mpp, objective, spec.mpp_if_missing)
     bounds = _bounds(properties)
     everything = "\n".join(f"{key}={value}" for key, value in properties.items() if value is not None)
     return SlideInfo(
