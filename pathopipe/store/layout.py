@@ -176,7 +176,8 @@ def _level(path: Path, shape: tuple[int, int, int], chunk_px: int) -> zarr.Array
 
 def open_level(path: Path) -> zarr.Array[Any]:
     """Open the working pixels of the store at ``path`` for reading and writing; white chunks are written too."""
-    return zarr.open_array(path / "0", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
+    # Not as an argument of open_array: zarr 3.1 drops it there.
+    return zarr.open_array(path / "0", mode="r+", zarr_format=3).with_config({"write_empty_chunks": True})
 
 
 def _ome(name: str, mpps: list[float]) -> dict[str, Any]:

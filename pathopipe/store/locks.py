@@ -38,9 +38,7 @@ class ChunkLocks:
         self._users = 0
         self._free = threading.Condition()
         self._held: set[int] = set()
-        self._file: int | None = None
-        if path is not None and fcntl is not None:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._file: int | None = None  # opened by the first lock: whoever only looks needs none
 
     @classmethod
     def of(cls, path: Path) -> ChunkLocks:
@@ -57,11 +55,12 @@ class ChunkLocks:
         """Give the handle back; the last user of the file closes it."""
         with self._guard:
             self._users -= 1
-            if self._users > 0 or self._file is None or self._path is None:
+            if self._users > 0 or self._path is None:
                 return
-            os.close(self._file)
-            self._file = None
             self._shared.pop((os.getpid(), self._path.resolve()), None)
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
     @contextmanager
     def hold(self, index: int) -> Iterator[None]:
@@ -70,6 +69,8 @@ class ChunkLocks:
             while index in self._held:
                 self._free.wait()
             self._held.add(index)
+            if self._file is None and self._path is not None and fcntl is not None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             self._lock(index)
             try:

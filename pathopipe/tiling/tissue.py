@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ from pathopipe.tiling.spec import TissueSpec
 from pathopipe.tiling.stained import tissue_mask
 
 _FORMAT = 1
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,8 @@ class Tissue:
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+                if data.zip.testzip() is not None:
+                    raise ValueError("its checksum does not fit")
                 facts = json.loads(str(data["facts"]))
                 if facts["format"] != _FORMAT:
                     raise ValueError(f"format {facts['format']} instead of {_FORMAT}")
@@ -78,7 +82,7 @@ class Tissue:
                     thumbnail=data["thumbnail"],
                     frame=Frame(**facts["frame"]),
                 )
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, shapely.GEOSException) as error:
+        except _DAMAGE as error:
             raise StoreError(f"{path} is not a whole tissue file ({error}); remove it and run again") from error
 
 
