@@ -12,8 +12,8 @@ from pathopipe.errors import ConfigError
 TAKEN = frozenset(("summary.csv", "report.html", "run.json"))
 """What the output folder itself holds; its hidden files cannot clash, for ids never start with a dot."""
 _ENDINGS = (".ome.tiff", ".ome.tif", ".ome.zarr")
-LONGEST = 120
-"""Characters; file systems take 255 bytes, and others' names are made from this one."""
+LONGEST = 200
+"""Bytes of UTF-8; file systems take 255, and a suffix may follow."""
 
 
 def name_slides(paths: Sequence[str], wanted: Sequence[str | None], places: Sequence[str]) -> list[str]:
@@ -79,7 +79,7 @@ def stem(path: str) -> str:
 def safe(name: str) -> str:
     """Return ``name`` as a folder may be called: no separators or control characters, no dot in front."""
     kept = "".join("_" if sign in '/\\:*?"<>|' or not sign.isprintable() else sign for sign in name)
-    kept = kept.strip()[:LONGEST].rstrip(" .")
+    kept = kept.strip().encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
     if kept.startswith("."):
         kept = "_" + kept[1:]
     return f"{kept}_" if kept.casefold() in TAKEN else kept or "slide"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathopipe.geometry import Box, Rect
-from pathopipe.slide.base import Level, SlideInfo
+from pathopipe.slide.base import SlideInfo
 from pathopipe.slide.levels import level_for
 from pathopipe.slide.resample import edges, resample, span
 
@@ -75,7 +75,9 @@ class PyramidSlide:
             raise ValueError(f"cannot read {rect} as {width} × {height} pixels: nothing is asked for")
         index = level_for(self._info.levels, rect.width / width, rect.height / height)
         level = self._info.levels[index]
-        if _needed(rect, level) > MOST_PIXELS and width * height > 1:
+        if self._is_outside(rect):
+            return np.full((height, width, 3), WHITE, np.uint8)
+        if rect.width / level.downsample_x * rect.height / level.downsample_y > MOST_PIXELS and width * height > 1:
             return self._read_halves(rect, width, height)
         x = edges(rect.x0 / level.downsample_x, rect.x1 / level.downsample_x, width)
         y = edges(rect.y0 / level.downsample_y, rect.y1 / level.downsample_y, height)
@@ -84,6 +86,9 @@ class PyramidSlide:
         if pixels is None:
             return np.full((height, width, 3), WHITE, np.uint8)
         return resample(pixels, x - x0, y - y0)
+
+    def _is_outside(self, rect: Rect) -> bool:
+        return rect.x1 <= 0 or rect.y1 <= 0 or rect.x0 >= self._info.width or rect.y0 >= self._info.height
 
     def _read_halves(self, rect: Rect, width: int, height: int) -> NDArray[np.uint8]:
         if height >= width:
@@ -119,10 +124,3 @@ class PyramidSlide:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _needed(rect: Rect, level: Level) -> float:
-    """Return how many pixels of ``level`` the part of ``rect`` inside the slide covers, about."""
-    width = min(rect.x1 / level.downsample_x, level.width) - max(rect.x0 / level.downsample_x, 0)
-    height = min(rect.y1 / level.downsample_y, level.height) - max(rect.y0 / level.downsample_y, 0)
-    return max(width, 0) * max(height, 0)

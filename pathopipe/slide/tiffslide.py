@@ -175,6 +175,8 @@ def _identity(handle: TiffSlide) -> str:
 def _told(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, ImportError) and "s3fs" in str(error):
+        return "s3:// needs s3fs: pip install 'pathopipe[s3]'"
     return f"{type(error).__name__}: {error}" if not isinstance(error, SlideError) else str(error)
 
 

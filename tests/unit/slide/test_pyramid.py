@@ -60,6 +60,14 @@ def test_wholly_outside_reads_nothing():
     assert slide._pixels.boxes == []
 
 
+def test_a_small_slide_in_a_large_rectangle_takes_little_memory():
+    slide = slide_of(np.zeros((100, 100, 3), np.uint8))
+    read = slide.read(Rect(-40_000, -40_000, 40_000, 40_000), 80, 80)
+    assert sum(box.area for _, box in slide._pixels.boxes) == 100 * 100
+    assert (read[:39] == 255).all()
+    assert read[40, 40, 0] == 252
+
+
 @pytest.mark.parametrize("scale", [1.0, 2.0, 2.7, 4.0, 8.0, 11.3])
 @pytest.mark.parametrize("place", [0, 700, 6400])
 def test_a_bar_is_found_where_it_was_drawn(scale, place):
