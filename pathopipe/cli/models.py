@@ -57,9 +57,10 @@ def evaluate(
 
     `pathopipe evaluate results/a/cells.geojson.zip a.truth.geojson.zip`
     """
+    from pathopipe.annotations.read import read_outlines
     from pathopipe.evaluation import as_text, evaluate_files
 
-    result = evaluate_files(predicted, truth)
+    result = evaluate_files(predicted, truth, lambda path: read_outlines(path).outlines)
     print(json.dumps(result.as_dict(), indent=2) if as_json else as_text(result))
 
 
