@@ -35,19 +35,16 @@ def read_manifest(path: Path) -> list[Row]:
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the header.
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return _rows(path, csv.DictReader(stream, dialect=_dialect(stream.read(4096), stream.seek(0))))
+            # Spreadsheets write semicolons where the comma is the decimal sign.
+            delimiter = ";" if ";" in stream.readline() else ","
+            stream.seek(0)
+            return _rows(path, csv.DictReader(stream, delimiter=delimiter))
     except OSError as error:
         raise ConfigError(f"the manifest {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"the manifest {path} is not UTF-8 text: save it as CSV UTF-8") from error
     except csv.Error as error:
         raise ConfigError(f"the manifest {path} is not CSV: {error}") from error
-
-
-def _dialect(start: str, _: int) -> type[csv.Dialect]:
-    """Return commas, or the semicolons that spreadsheets write where the comma is the decimal sign."""
-    header = start.splitlines()[0] if start else ""
-    return type("Dialect", (csv.excel,), {"delimiter": ";" if ";" in header else ","})
 
 
 def _rows(path: Path, reader: csv.DictReader[str]) -> list[Row]:
