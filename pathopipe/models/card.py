@@ -29,7 +29,7 @@ _LARGEST_HEADER = 50_000_000
 class DecodeSpec(Spec):
     """How the network's maps become outlines; part of the model file."""
 
-    threshold: float = Field(0.6, gt=0, lt=1)
+    threshold: float = Field(0.4, gt=0, lt=1)
     """Probability from which a peak is a nucleus."""
     foreground: float = Field(0.5, gt=0, lt=1)
     """Foreground level along which the outline runs."""
@@ -37,6 +37,8 @@ class DecodeSpec(Spec):
     """A peak within this part of a stronger one's radius is the same nucleus."""
     min_area_px: float = Field(16.0, ge=0)
     """Smaller outlines are dropped, in square working pixels."""
+    prominence: float = Field(0.08, ge=0, lt=1)
+    """A peak inside a stronger one's polygon that rises less than this above the pass between them is the same."""
     vertices: int = Field(24, ge=8, le=128)
     """Vertices of an outline."""
 

@@ -9,6 +9,8 @@ and none looks further than the largest nucleus.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +55,8 @@ def decode(
     relief = np.asarray(cv2.GaussianBlur(probability, (3, 3), 0.7), np.float32)
     cells = np.flatnonzero((foreground > spec.foreground) | (relief > spec.threshold))
     tops, top_of_cell = _basins(relief, cells)
-    owner, peaks = _owners(relief, distances, tops, spec)
+    passes = _passes(relief, cells, top_of_cell, len(tops))
+    owner, peaks = _owners(relief, distances, tops, passes, spec)
     if not len(peaks):
         return Outlines.empty(), np.zeros(0, np.float32)
     labels = np.zeros(relief.shape, np.float32)
@@ -97,7 +100,42 @@ def _basins(relief: Map, cells: Index) -> tuple[Index, Index]:
     return cells[top_cells], top_of_cell
 
 
-def _owners(relief: Map, distances: Map, tops: Index, spec: DecodeSpec) -> tuple[Index, Index]:
+class _Passes(NamedTuple):
+    """Where neighbouring basins meet: the highest way from one top to the other."""
+
+    key: Index
+    """(m,) first top × number of tops + second top, sorted; every pair both ways round."""
+    height: Map
+    """(m,) the relief on the pass."""
+
+    def between(self, first: Index, second: Index, tops: int) -> Map:
+        """Return the height of the pass between tops, -1 where their basins do not touch."""
+        if not len(self.key):
+            return np.full(len(first), -1, np.float32)
+        key = first * tops + second
+        at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return np.where(self.key[at] == key, self.height[at], np.float32(-1))
+
+
+def _passes(relief: Map, cells: Index, top_of_cell: Index, tops: int) -> _Passes:
+    """Return the passes between all basins that touch."""
+    basin = np.full(relief.shape, -1, np.int64)
+    basin.flat[cells] = top_of_cell
+    keys, heights = [], []
+    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        meet = (basin[one] != basin[other]) & (basin[one] >= 0) & (basin[other] >= 0)
+        height = np.minimum(relief[one][meet], relief[other][meet])
+        for first, second in ((one, other), (other, one)):
+            keys.append(basin[first][meet] * tops + basin[second][meet])
+            heights.append(height)
+    key, height = np.concatenate(keys), np.concatenate(heights)
+    order = np.lexsort((height, key))
+    key, height = key[order], height[order]
+    last = np.append(key[1:] != key[:-1], True) if len(key) else np.zeros(0, bool)
+    return _Passes(key[last], height[last])
+
+
+def _owners(relief: Map, distances: Map, tops: Index, passes: _Passes, spec: DecodeSpec) -> tuple[Index, Index]:
     """Return (tops,) which nucleus each top belongs to (from 1; 0 for none), and (n,) the nuclei's flat positions."""
     width = relief.shape[1]
     points = np.stack([tops % width, tops // width], axis=1).astype(np.float64)
@@ -110,7 +148,10 @@ def _owners(relief: Map, distances: Map, tops: Index, spec: DecodeSpec) -> tuple
         return owner, tops[:0]
     rays = np.maximum(distances.reshape(len(distances), -1)[:, tops[strong]].T, 1.0)
     pairs, ratio = _ratios(points, points[strong], rays)
-    kept = _suppressed(strong, pairs, ratio, spec.overlap)
+    weaker = np.minimum(height[strong[pairs[:, 0]]], height[pairs[:, 1]])
+    rise = weaker - passes.between(strong[pairs[:, 0]], pairs[:, 1], len(tops))
+    same = (ratio < spec.overlap) | ((ratio < 1) & (rise < spec.prominence))
+    kept = _suppressed(strong, pairs, same)
     # Every other top, high or low, goes with the kept peak whose polygon it is deepest in.
     members = kept[pairs[:, 0]] & (ratio < 1)
     pairs, ratio = pairs[members], ratio[members]
@@ -134,11 +175,11 @@ def _ratios(points: NDArray[np.float64], strong: NDArray[np.float64], rays: Map)
     return np.stack([first, second], axis=1), np.hypot(*offset.T) / edge
 
 
-def _suppressed(strong: Index, pairs: Index, ratio: NDArray[np.float64], overlap: float) -> NDArray[np.bool_]:
-    """Return (strong,) which peaks stay: no stronger one that stays has them within ``overlap`` of its radius."""
+def _suppressed(strong: Index, pairs: Index, same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (strong,) which peaks stay: those that are not the ``same`` nucleus as a stronger one that stays."""
     rank = np.full(int(pairs.max()) + 1, -1, np.int64)
     rank[strong] = np.arange(len(strong))
-    close = (ratio < overlap) & (rank[pairs[:, 1]] > pairs[:, 0])
+    close = same & (rank[pairs[:, 1]] > pairs[:, 0])
     weaker = rank[pairs[close, 1]]
     stronger = pairs[close, 0]
     kept = np.ones(len(strong), bool)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from pathopipe.errors import ModelError
 from pathopipe.instances import Instances
 from pathopipe.models.base import ModelCard, ModelSpec
 from pathopipe.models.card import ModelFile
 from pathopipe.models.device import visible_gpus
-from pathopipe.models.network import OUTPUT_STRIDE, NetSpec, StarNet, folded, normalised
+from pathopipe.models.net_file import load_net
+from pathopipe.models.network import OUTPUT_STRIDE, folded, normalised
 from pathopipe.models.postprocess import decode
 
 _GPU_BATCH = 8
@@ -36,7 +31,7 @@ class StarPredictor:
         self._decode = file.decode if low is None else file.decode.model_copy(update={"threshold": max(low, 1e-3)})
         self.device = torch.device("cuda" if visible_gpus(spec.device) else "cpu")
         self._batch = spec.batch_tiles or _GPU_BATCH
-        self._net = _load(file).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = folded(load_net(file)).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 
@@ -68,7 +63,7 @@ class StarPredictor:
     def maps(self, tiles: NDArray[np.uint8], size: int = 1) -> NDArray[np.float32]:
         """Return the network's output (n, 3 + rays, h / 2, w / 2): probability, foreground, boundary, distances."""
         count = len(tiles)
-        if count < size:
+        if count < size or not tiles.flags.writeable:  # torch wants memory that it could write to
             tiles = np.concatenate([tiles, np.zeros((size - count, *tiles.shape[1:]), np.uint8)])
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             # permute, not a copy: the array's (h, w, c) order is what channels_last wants
@@ -81,17 +76,3 @@ class StarPredictor:
         longest = self._card.max_diameter_um / self._card.mpp
         outlines, score = decode(maps[0], maps[1], maps[3:], self._decode, OUTPUT_STRIDE, longest)
         return Instances(outlines, score, np.zeros(len(score), np.uint8), self._card.classes)
-
-
-def _load(file: ModelFile) -> StarNet:
-    """Return the network of ``file`` with its weights, ready for inference."""
-    try:
-        net = StarNet(NetSpec(**file.net))
-        tensors: dict[str, Any] = {name: value.float() for name, value in load_file(file.path).items()}
-        missing, unexpected = net.load_state_dict(tensors, strict=False)
-    except (ValidationError, SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{file.path} holds no weights for its network ({error}); copy the file again") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ModelError(f"{file.path} lacks weights of its network, such as {(missing or unexpected)[0]}; retrain it")
-    return folded(net)

@@ -102,7 +102,7 @@ def _render(rng: Rng, amount: Field, stroma: Field) -> Field:
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
     e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))
     top = max(float(np.percentile(amount, 99)), 0.15)
-    nuclear = amount / top * rng.uniform(0.45, 1.5)
+    nuclear = amount / top * rng.uniform(0.55, 1.6)
     plasma = eosin(rng, size) * rng.uniform(0.2, 1.3) + stroma * rng.uniform(0, 2.0)
     plasma *= 1 - np.clip(nuclear * rng.uniform(0.3, 1.0), 0, 0.9)
     if rng.random() < 0.5:  # haze: haematoxylin that lies everywhere, or basophilic plasma

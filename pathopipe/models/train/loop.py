@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pathopipe.errors import ModelError
+from pathopipe.models.net_file import begun_from
 from pathopipe.models.network import StarNet, normalised
 from pathopipe.models.train.dataset import load_samples
 from pathopipe.models.train.losses import star_loss
@@ -75,7 +76,8 @@ def fit(spec: TrainSpec, progress: Callable[[int, int, float], None]) -> Path:
 
 
 def _begin(spec: TrainSpec, device: torch.device) -> _State:
-    net = StarNet(spec.net).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = begun_from(spec.start, spec.net) if spec.start else StarNet(spec.net)
+    net = net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = [weight for weight in net.parameters() if weight.ndim > 1]
     plain = [weight for weight in net.parameters() if weight.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 1e-2}, {"params": plain, "weight_decay": 0.0}]

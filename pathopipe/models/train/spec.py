@@ -36,6 +36,8 @@ class TrainSpec(Spec):
     """The model file to write; checkpoints lie beside it as ``<out>.checkpoint``."""
     sets: tuple[ImageSet, ...] = ()
     """Folders of images; without any only drawn images are trained on."""
+    start: Path | None = None
+    """A model file whose weights to begin from, of the same ``net``; None begins from random ones."""
     name: str = "nuclei"
     """Name on the model card."""
     version: str = "1"
@@ -56,7 +58,7 @@ class TrainSpec(Spec):
     """Diameter in working pixels that the median nucleus of an image without mpp is brought to."""
     max_diameter_um: float = Field(32.0, gt=0)
     """Larger instances are not reported."""
-    threshold: float = Field(0.6, gt=0, lt=1)
+    threshold: float = Field(0.4, gt=0, lt=1)
     """Probability from which a peak is a nucleus."""
     iterations: int = Field(3000, ge=1)
     """Steps of the optimiser."""
