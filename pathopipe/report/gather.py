@@ -106,13 +106,13 @@ class FolderResult:
         return sum(slide.status == status for slide in self.slides)
 
     @property
-    def ignored(self) -> list[tuple[str, str]]:
-        """Files that the run passed over, each with the reason."""
+    def ignored(self) -> str:
+        """What the run passed over in the folders it searched, such as "3 .xml, 1 .txt"; "" for nothing."""
         slides = self.run.get("slides")
         ignored = slides.get("ignored") if isinstance(slides, dict) else None
-        if isinstance(ignored, dict):
-            return [(str(what), str(why)) for what, why in ignored.items()]
-        return [(str(what), "") for what in ignored] if isinstance(ignored, list) else []
+        if not isinstance(ignored, dict):
+            return ""
+        return ", ".join(f"{count} {ending or 'without extension'}" for ending, count in ignored.items())
 
     def total(self, name: str) -> tuple[float, int] | None:
         """Return the sum of the score ``name`` and the number of slides that have it; None where none has."""

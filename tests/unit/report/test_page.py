@@ -90,7 +90,7 @@ def out(tmp_path):
         tmp_path,
         model={"name": "nuclei", "version": "7"},
         versions={"pathopipe": "0.0.9"},
-        slides={"found": 5, "ignored": {"/slides/notes.txt": "not a slide"}},
+        slides={"found": 5, "ignored": {".txt": 2, "": 1}},
         config={"grid": {"tile_px": 1024}},
     )
     seconds = {"tissue": 1.0, "cells": 61.0}
@@ -127,7 +127,7 @@ def test_the_page_has_scores_with_units_intervals_and_reasons(out):
     assert "Nucleus area median 70 µm²" in text
     assert "none: no tissue was found" in text
     assert "r0001_c0002: broken JPEG" in text
-    assert "/slides/notes.txt not a slide" in text
+    assert "no slides: 2 .txt, 1 without extension" in text
     assert "pathopipe run 'a b.svs'" in text
     assert "name nuclei, version 7" in text
 
