@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pathopipe.errors import StoreError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -64,13 +66,18 @@ class ChunkLocks:
 
     @contextmanager
     def hold(self, index: int) -> Iterator[None]:
-        """Keep all other threads and processes out of chunk ``index``."""
+        """Keep all other threads and processes out of chunk ``index``.
+
+        Raises
+        ------
+        StoreError
+            If the lock file cannot be written.
+        """
         with self._free:
             while index in self._held:
                 self._free.wait()
+            self._open()
             self._held.add(index)
-            if self._file is None and self._path is not None and fcntl is not None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             self._lock(index)
             try:
@@ -81,6 +88,13 @@ class ChunkLocks:
             with self._free:
                 self._held.discard(index)
                 self._free.notify_all()
+
+    def _open(self) -> None:
+        if self._file is None and self._path is not None and fcntl is not None:
+            try:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise StoreError(f"the tile store's lock {self._path} cannot be opened: {error}") from error
 
     def _lock(self, index: int) -> None:
         while self._file is not None:

@@ -28,17 +28,25 @@ class Glass:
     """Whether it was measured; False where there is none in the picture and an ordinary one is assumed."""
 
 
+def brightness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (h, w) the mean of the channels, 0 to 255."""
+    red, green, blue = cv2.split(rgb)  # planes: NumPy is slow along an axis of three
+    total = np.add(red, green, dtype=np.uint16)
+    total += blue
+    return total * np.float32(1 / 3)
+
+
 def is_dark_field(rgb: NDArray[np.uint8]) -> bool:
     """Return whether the picture is light on black, such as fluorescence.
 
     Mostly dark is not enough: scanners pad with black. But around padding the slide is bright, whereas the signal of
     fluorescence fades into the dark.
     """
-    bright = rgb.mean(axis=2)
-    if (bright < _DARK).mean() <= 0.5:
+    bright = brightness(rgb)
+    if np.count_nonzero(bright < _DARK) <= bright.size / 2:
         return False
-    shown = bright[bright > _DARK / 2]
-    return len(shown) == 0 or bool((shown > _BRIGHT).mean() < 0.5)
+    shown = np.count_nonzero(bright > _DARK / 2)
+    return bool(np.count_nonzero(bright > _BRIGHT) <= shown / 2)
 
 
 def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -46,11 +54,12 @@ def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
     Padding is black throughout; dark tissue that is cut by the border is so in spots.
     """
-    brightest = rgb.max(axis=2)
-    black = (brightest < _DARK).astype(np.uint8)
-    number, labels = cv2.connectedComponents(black, connectivity=4)
-    sizes = np.bincount(labels.ravel(), minlength=number)
-    mean = np.bincount(labels.ravel(), brightest.ravel(), number) / np.maximum(sizes, 1)
+    red, green, blue = cv2.split(rgb)
+    brightest = np.maximum(np.maximum(red, green), blue)
+    black = brightest < _DARK
+    number, labels = cv2.connectedComponents(black.astype(np.uint8), connectivity=4)
+    inside = labels[black]
+    mean = np.bincount(inside, brightest[black], number) / np.maximum(np.bincount(inside, minlength=number), 1)
     padding = np.zeros(number, np.uint8)
     padding[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 1
     padding[mean > _BLACK] = 0
@@ -60,10 +69,10 @@ def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def roughness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return (h, w) the standard deviation of the brightness in 5 × 5 pixels, in grey levels."""
-    bright = rgb.astype(np.float32).mean(axis=2) - 128
+    bright = brightness(rgb) - 128
     mean = cv2.boxFilter(bright, -1, (5, 5), borderType=cv2.BORDER_REFLECT)
     square = cv2.boxFilter(bright * bright, -1, (5, 5), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+    return np.asarray(cv2.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
 
 
 def find_glass(rgb: NDArray[np.uint8], rough: NDArray[np.float32], padding: NDArray[np.bool_]) -> Glass:
@@ -81,20 +90,22 @@ def find_glass(rgb: NDArray[np.uint8], rough: NDArray[np.float32], padding: NDAr
     padding : (h, w) bool
         What to leave out.
     """
-    low, high = rgb.min(axis=2), rgb.max(axis=2)
-    red, green, blue = (rgb[..., channel].astype(np.int16) for channel in range(3))
-    plain = (high >= 150) & (low >= 120) & (high - low <= 45) & (2 * green >= red + blue - 12) & (rough < 2) & ~padding
+    red, green, blue = cv2.split(rgb)
+    low, high = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
     pure = (low >= _PURE) & ~padding
-    least = max(25.0, _LEAST * float((~padding).sum()))
-    for candidates in (plain & ~pure, pure):
-        if candidates.sum() >= least:
+    plain = (high >= 150) & (low >= 120) & (high - low <= 45) & (rough < 2) & ~padding & ~pure
+    plain &= np.add(red, blue, dtype=np.int16) - 12 <= np.multiply(green, 2, dtype=np.int16)
+    least = max(25.0, _LEAST * (padding.size - np.count_nonzero(padding)))
+    for candidates in (plain, pure):
+        if np.count_nonzero(candidates) >= least:
             return _measure(rgb[candidates], rough[candidates])
     return Glass((_UNSEEN,) * 3, 0.5, seen=False)
 
 
 def _measure(colours: NDArray[np.uint8], rough: NDArray[np.float32]) -> Glass:
-    bright = colours.mean(axis=1)
-    counts = np.bincount(bright.astype(np.int64), minlength=256)
+    """Return the glass that the candidates (n, 3) show."""
+    bright = brightness(colours[np.newaxis])[0]
+    counts = np.bincount(bright.astype(np.uint8), minlength=256)
     common = np.convolve(counts, np.ones(5), mode="same")
     mode = int(np.flatnonzero(common >= 0.3 * common.max())[-1])
     # The last common level is on the bright flank of the mode: its peak is at most some levels below.

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pathopipe.geometry import Box, Frame
 from pathopipe.slide.base import Slide, SlideInfo
 
-_MAX_PX = 25_000_000
+_MAX_PX = 16_000_000
 _BLOCK_PX = 2048  # side of what is decoded at once, in pixels of the pyramid level that is read
 
 
 def read_overview(slide: Slide, mpp: float) -> tuple[NDArray[np.uint8], Frame]:
     """Return the whole slide at about ``mpp`` µm per pixel, and the frame of that picture.
 
-    A slide so large that the picture would exceed 25 megapixels is seen more coarsely; a slide that is coarser itself
+    A slide so large that the picture would exceed 16 megapixels is seen more coarsely; a slide that is coarser itself
     is seen as it is.
 
     Returns

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pathopipe.tiling.glass import Glass, black_padding, find_glass, roughness
 from pathopipe.tiling.spec import TissueSpec
@@ -90,11 +89,11 @@ def _pieces(mask: NDArray[np.uint8], seed: NDArray[np.bool_], mpp: float, spec: 
     number, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     # A piece that is cut by the border is not thin; one that is all of the picture has no edge to be far from.
     around = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    depth = np.minimum(cv2.distanceTransform(around, cv2.DIST_L2, 3)[1:-1, 1:-1], mask.size)
-    deepest = ndimage.maximum(depth, labels, np.arange(number))
-    seeds = np.bincount(labels.ravel(), seed.ravel(), number)
-    keep = stats[:, cv2.CC_STAT_AREA] * mpp**2 >= spec.min_area_um2
-    keep &= deepest * mpp >= _THIN_UM
+    depth = cv2.distanceTransform(around, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    seeds = np.bincount(labels[seed], minlength=number)
+    keep = np.zeros(number, bool)
+    keep[labels[depth >= _THIN_UM / mpp]] = True
+    keep &= stats[:, cv2.CC_STAT_AREA] * mpp**2 >= spec.min_area_um2
     keep &= seeds >= _SEED[1] * stats[:, cv2.CC_STAT_AREA]
     keep[0] = False
     kept: NDArray[np.bool_] = keep[labels]
