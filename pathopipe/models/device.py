@@ -25,7 +25,7 @@ def visible_gpus(device: Literal["auto", "cpu", "cuda"]) -> tuple[str, ...]:
     if not torch.cuda.is_available():
         if device == "cuda":
             raise ConfigError(
-                f"--device cuda: torch {torch.__version__} finds no GPU here (is it a CPU build, or the driver missing?)"
+                f"--device cuda: torch {torch.__version__} finds no GPU here (a CPU build, or no driver?)"
             )
         return ()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")

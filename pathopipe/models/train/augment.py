@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from pathopipe.models.train.dataset import Sample
 from pathopipe.models.train.drawn import draw, interior
-from pathopipe.models.train.noise import Field, Rng, eosin, smooth
+from pathopipe.models.train.noise import Field, Rng, bands, eosin, smooth
 
 _SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
 _OWN_COLOURS = 0.12
+_BANDS = 0.2
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Rgb = NDArray[np.uint8]
@@ -36,13 +37,13 @@ def real_patch(rng: Rng, sample: Sample, size: int) -> tuple[Rgb, Labels]:
     amount = np.maximum(amount - ground, 0)
     if rng.random() < 0.35:
         amount = _retextured(rng, amount, labels)
-    return _photograph(rng, _render(rng, amount, stroma)), labels
+    return _photograph(rng, _render(rng, amount, stroma, labels)), labels
 
 
 def drawn_patch(rng: Rng, size: int) -> tuple[Rgb, Labels]:
     """Return a patch drawn from nothing: (size, size, 3) and its labels (size, size)."""
     amount, labels = draw(rng, size)
-    return _photograph(rng, _render(rng, amount, np.zeros_like(amount))), labels
+    return _photograph(rng, _render(rng, amount, np.zeros_like(amount), labels)), labels
 
 
 def _warp(rng: Rng, sample: Sample, size: int) -> tuple[Field, Field]:
@@ -96,7 +97,7 @@ def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:
     return np.asarray(cv2.GaussianBlur(amount, (0, 0), 0.6), np.float32)
 
 
-def _render(rng: Rng, amount: Field, stroma: Field) -> Field:
+def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     """Return RGB (size, size, 3), 0 to 255: haematoxylin ``amount`` and eosin rendered with random stains."""
     size = len(amount)
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
@@ -109,6 +110,8 @@ def _render(rng: Rng, amount: Field, stroma: Field) -> Field:
         nuclear = nuclear + np.maximum(smooth(rng, size, rng.uniform(4, 50)) * 0.06 + rng.uniform(0, 0.2), 0)
     if rng.random() < 0.35:
         nuclear = nuclear + stroma * rng.uniform(0, 0.8)
+    if rng.random() < _BANDS:  # dark like nuclei, but none: keratin, folds, smears
+        nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 0.9) * (labels == 0)
     density = nuclear[..., None] * h + plasma[..., None] * e
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)

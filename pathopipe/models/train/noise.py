@@ -28,6 +28,15 @@ def fibres(rng: Rng, size: int) -> Field:
     return np.asarray((0.5 + 0.5 * np.sin(phase)) ** rng.uniform(0.7, 3), np.float32)
 
 
+def bands(rng: Rng, size: int) -> Field:
+    """Return (size, size), 0 to 1: long wavy bands and their frayed edges, as keratin, folds and fibres show them."""
+    line = np.abs(smooth(rng, size, rng.uniform(25, 80)) + rng.uniform(-0.6, 0.6))
+    line += smooth(rng, size, rng.uniform(4, 12)) * rng.uniform(0, 0.05)
+    band = np.clip((rng.uniform(0.05, 0.35) - line) * rng.uniform(8, 30), 0, 1)
+    texture = 1 + fibres(rng, size) * rng.uniform(0, 0.6) + smooth(rng, size, 3) * rng.uniform(0, 0.25)
+    return np.asarray(np.maximum(band * texture, 0), np.float32)
+
+
 def eosin(rng: Rng, size: int) -> Field:
     """Return an eosin amount (size, size) in optical density: plasma and stroma at several scales, fibres and voids."""
     field = rng.uniform(0.1, 0.6) * np.ones((size, size), np.float32)
