@@ -61,7 +61,7 @@ def check_feature(feature: dict[str, Any]) -> Iterator[str]:
 def _check_id(given: Any) -> Iterator[str]:
     if given is None:
         yield "id-null"
-    elif not (isinstance(given, str) and _UUID.fullmatch(given)):
+    elif not is_uuid(given):
         yield "id-not-uuid"
 
 
@@ -125,6 +125,11 @@ def _check_measurements(given: Any) -> Iterator[str]:
                 yield "measurement-text"
         elif not is_number(value):
             yield "measurement-kind"
+
+
+def is_uuid(value: Any) -> bool:
+    """Return whether a JSON value is the text of a UUID."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pathopipe.annotations.check import check_feature, kind_of
+from pathopipe.annotations.check import check_feature, is_uuid, kind_of
 from pathopipe.annotations.features import MAX_BYTES, features, texts
 from pathopipe.annotations.read import class_name
 from pathopipe.annotations.rules import MANY_ANNOTATIONS, MANY_OBJECTS, RULES, Severity
@@ -167,9 +167,9 @@ class _Seen:
             self.add("many-annotations", where)
         given = properties.get("classification")
         color = given.get("color") if isinstance(given, dict) else None
-        if color is not None and self._colors.setdefault(name, color) != color:
+        if isinstance(color, list) and self._colors.setdefault(name, color[:3]) != color[:3]:
             self.add("class-colors", where)
-        if isinstance(feature.get("id"), str):
+        if is_uuid(feature.get("id")):
             digest = hash(feature["id"].lower())
             if digest in self._ids:
                 self.add("id-twice", where)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+import zipfile
+
+import geojson
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from pathopipe.annotations.cells import prepare_cells
+from pathopipe.annotations.geojson import write_cells_geojson
+from pathopipe.annotations.parquet import write_cells_parquet
+from pathopipe.annotations.read import read_outlines
+from pathopipe.annotations.spec import AnnotationSpec
+from pathopipe.annotations.validate import validate
+from pathopipe.errors import GeoJSONError
+from pathopipe.instances import Instances
+from tests.support.written import drawn_cells, ring_cells, slide_info
+
+CLASSES = ("Tumor", "Immune cells", "Tumor: Positive", "Zellkern µ 核")
+
+
+def written(path, cells, info=None, spec=None):
+    info = info or slide_info()
+    table = prepare_cells(cells, info)
+    write_cells_geojson(path, table, info, spec or AnnotationSpec())
+    return table
+
+
+def parts(path):
+    with zipfile.ZipFile(path) as archive:
+        return {entry.filename: json.loads(archive.read(entry)) for entry in archive.infolist()}
+
+
+def test_each_cell_is_a_detection_as_qupath_reads_it(tmp_path):
+    table = written(tmp_path / "cells.geojson.zip", drawn_cells(400, CLASSES))
+    collections = parts(tmp_path / "cells.geojson.zip")
+    assert list(collections) == ["part-0001.geojson"]
+    features = collections["part-0001.geojson"]["features"]
+    assert len(features) == len(table) > 200
+    for cell, feature in enumerate(features):
+        properties = feature["properties"]
+        assert feature["id"] == table.ids[cell].decode()
+        assert properties["objectType"] == "detection"
+        assert set(feature) == {"type", "id", "geometry", "properties"}
+        assert set(properties) == {"objectType", "classification", "measurements"}
+        name = CLASSES[table.cells.class_id[cell]]
+        expected = {"names": ["Tumor", "Positive"]} if ":" in name else {"name": name}
+        assert {key: properties["classification"][key] for key in expected} == expected
+        assert len(properties["classification"]["color"]) == 3
+        assert properties["measurements"]["Area µm^2"] == table.columns["area_um2"][cell]
+        assert properties["measurements"]["Detection probability"] == table.columns["score"][cell]
+        assert all(np.isfinite(value) for value in properties["measurements"].values())
+        ring = feature["geometry"]["coordinates"][0]
+        assert ring[0] == ring[-1]
+        assert all(value == round(value, 1) for point in ring for value in point)
+
+
+def test_our_geojson_is_geojson_and_valid_for_others_and_for_us(tmp_path):
+    path = tmp_path / "cells.geojson.zip"
+    written(path, drawn_cells(400, CLASSES))
+    with zipfile.ZipFile(path) as archive:
+        collection = geojson.loads(archive.read("part-0001.geojson"))
+    assert isinstance(collection, geojson.FeatureCollection)
+    assert collection.is_valid, collection.errors()
+    shapes = shapely.from_geojson([geojson.dumps(feature["geometry"]) for feature in collection["features"]])
+    assert shapely.is_valid(shapes).all()
+    result = validate(path)
+    assert result.findings == ()
+    assert result.ok
+
+
+def test_bad_outlines_are_repaired_or_left_out_before_qupath_sees_them(tmp_path):
+    rng = np.random.default_rng(0)
+    rings = [rng.uniform(0, 60, (rng.integers(3, 12), 2)) for _ in range(200)]
+    rings += [[(1, 1), (1, 1), (1, 1)], [(0, 0), (9, 0), (9, 0.04)], [(0, 0), (6, 4), (6, 0), (0, 8)]]
+    table = written(tmp_path / "cells.geojson.zip", ring_cells(*rings))
+    assert len(table) == 201
+    assert table.dropped == 2
+    assert table.repaired > 100
+    assert validate(tmp_path / "cells.geojson.zip").findings == ()
+
+
+def test_a_part_holds_no_more_cells_than_asked_for(tmp_path):
+    path = tmp_path / "cells.geojson.zip"
+    table = written(path, drawn_cells(400), spec=AnnotationSpec(part_cells=100))
+    sizes = [len(part["features"]) for part in parts(path).values()]
+    assert sum(sizes) == len(table)
+    assert set(sizes[:-1]) == {100}
+    assert list(parts(path))[:2] == ["part-0001.geojson", "part-0002.geojson"]
+    ids = [feature["id"] for part in parts(path).values() for feature in part["features"]]
+    assert ids == [each.decode() for each in table.ids]
+
+
+def test_a_part_of_exactly_the_cells_there_are_is_the_only_one(tmp_path):
+    path = tmp_path / "cells.geojson.zip"
+    cells = drawn_cells(400).take(np.arange(50))
+    written(path, cells, spec=AnnotationSpec(part_cells=50))
+    assert len(parts(path)) == 1
+
+
+def test_no_cells_are_an_empty_collection_and_an_empty_table(tmp_path):
+    info = slide_info()
+    table = written(tmp_path / "cells.geojson.zip", Instances.empty(("Nucleus",), ["hematoxylin_od_mean"]), info)
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    assert parts(tmp_path / "cells.geojson.zip") == {"part-0001.geojson": {"type": "FeatureCollection", "features": []}}
+    read = pq.read_table(tmp_path / "cells.parquet")
+    assert read.num_rows == 0
+    full = prepare_cells(drawn_cells(100), info)
+    write_cells_parquet(tmp_path / "full.parquet", full)
+    assert read.schema.equals(pq.read_table(tmp_path / "full.parquet").schema)
+
+
+BOUNDS = [
+    ("both sides differ: QuPath crops", (100, 200, 3100, 2200), "qupath", (100, 200)),
+    ("the user wants level 0", (100, 200, 3100, 2200), "level0", (0, 0)),
+    ("the width is the slide's", (0, 200, 4000, 2200), "qupath", (0, 0)),
+    ("the height is the slide's", (100, 0, 3100, 3000), "qupath", (0, 0)),
+    ("no bounds", None, "qupath", (0, 0)),
+]
+
+
+@pytest.mark.parametrize(("why", "bounds", "coords", "shift"), BOUNDS, ids=[row[0] for row in BOUNDS])
+def test_the_origin_is_where_qupath_has_it(tmp_path, why, bounds, coords, shift):
+    info = slide_info(bounds=bounds)
+    cells = drawn_cells(200, offset=(500, 600))
+    path = tmp_path / "cells.geojson.zip"
+    table = written(path, cells, info, AnnotationSpec(coords=coords))
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    exact = np.round(table.cells.outlines.coords.astype(np.float64), 1)
+    assert np.allclose(read_outlines(path).outlines.coords, exact - shift, atol=1e-3)
+    geometry = shapely.from_wkb(pq.read_table(tmp_path / "cells.parquet")["geometry"].to_numpy(zero_copy_only=False))
+    assert np.array_equal(geometry, table.cells.outlines.to_shapely(decimals=1))
+
+
+def test_a_measurement_that_is_missing_is_absent_in_geojson_and_null_in_parquet(tmp_path):
+    cells = drawn_cells(200)
+    cells.measurements["hematoxylin_od_mean"][3] = np.nan
+    table = written(tmp_path / "cells.geojson.zip", cells)
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    features = parts(tmp_path / "cells.geojson.zip")["part-0001.geojson"]["features"]
+    has = ["Hematoxylin: Mean OD" in feature["properties"]["measurements"] for feature in features]
+    assert has == [cell != 3 for cell in range(len(table))]
+    assert pq.read_table(tmp_path / "cells.parquet")["hematoxylin_od_mean"].is_null().to_pylist().index(True) == 3
+
+
+def test_parquet_and_geojson_tell_the_same(tmp_path):
+    cells = drawn_cells(600, CLASSES, offset=(80_000, 60_000))
+    table = written(tmp_path / "cells.geojson.zip", cells, slide_info(100_000, 90_000))
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    rows = pq.read_table(tmp_path / "cells.parquet").to_pylist()
+    features = parts(tmp_path / "cells.geojson.zip")["part-0001.geojson"]["features"]
+    assert len(rows) == len(features)
+    for row, feature in zip(rows, features, strict=True):
+        classification = feature["properties"]["classification"]
+        assert row["id"] == feature["id"]
+        assert row["class"] == (classification.get("name") or ": ".join(classification["names"]))
+        assert row["area_um2"] == feature["properties"]["measurements"]["Area µm^2"]
+        polygon = shapely.from_wkb(row["geometry"])
+        assert polygon.equals(shapely.geometry.shape(feature["geometry"]))
+        assert shapely.get_coordinates(polygon).tolist() == feature["geometry"]["coordinates"][0]
+        assert tuple(row["bbox"].values()) == polygon.bounds
+        assert (row["centroid_x"], row["centroid_y"]) == pytest.approx(polygon.centroid.coords[0], abs=0.02)
+
+
+def test_parquet_is_geoparquet(tmp_path):
+    table = prepare_cells(drawn_cells(300), slide_info())
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    file = pq.ParquetFile(tmp_path / "cells.parquet")
+    geo = json.loads(file.schema_arrow.metadata[b"geo"])
+    column = geo["columns"][geo["primary_column"]]
+    assert geo["version"] == "1.1.0"
+    assert (column["encoding"], column["geometry_types"], column["crs"]) == ("WKB", ["Polygon"], None)
+    assert column["covering"]["bbox"]["xmax"] == ["bbox", "xmax"]
+    bounds = shapely.total_bounds(table.cells.outlines.to_shapely(decimals=1))
+    assert column["bbox"] == pytest.approx(bounds.tolist())
+    names = file.schema_arrow.names
+    assert names[:4] == ["id", "class", "centroid_x", "centroid_y"]
+    assert names[-2:] == ["geometry", "bbox"]
+    assert {"area_um2", "perimeter_um", "eccentricity", "solidity", "score", "hematoxylin_od_mean"} <= set(names)
+
+
+def test_bytes_are_the_same_every_time_and_in_another_process(tmp_path):
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tests.support.written import drawn_cells, slide_info\n"
+        "from pathopipe.annotations.cells import prepare_cells\n"
+        "from pathopipe.annotations.geojson import write_cells_geojson\n"
+        "from pathopipe.annotations.parquet import write_cells_parquet\n"
+        "from pathopipe.annotations.spec import AnnotationSpec\n"
+        "out = Path(sys.argv[1]); info = slide_info()\n"
+        "table = prepare_cells(drawn_cells(300, ('Tumor', 'Some class')), info)\n"
+        "write_cells_geojson(out / 'cells.geojson.zip', table, info, AnnotationSpec())\n"
+        "write_cells_parquet(out / 'cells.parquet', table)\n"
+    )
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "TZ": ["UTC", "Asia/Tokyo"][seed]}
+        subprocess.run([sys.executable, "-c", script, str(folder)], check=True, env=environment)
+    for name in ("cells.geojson.zip", "cells.parquet"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_nothing_appears_where_the_writing_fails(tmp_path, monkeypatch):
+    path = tmp_path / "cells.geojson.zip"
+    path.write_bytes(b"what was there")
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda self: "part-0001.geojson")
+    with pytest.raises(GeoJSONError, match="damaged after writing"):
+        written(path, drawn_cells(100))
+    assert [each.name for each in tmp_path.iterdir()] == ["cells.geojson.zip"]
+    assert path.read_bytes() == b"what was there"
+
+
+def test_writing_takes_seconds_for_a_hundred_thousand_cells_and_flat_memory(tmp_path):
+    info, spec = slide_info(100_000, 100_000), AnnotationSpec(part_cells=2_000)
+    block = drawn_cells(800)
+    cells = block.take(np.resize(np.arange(len(block)), 8_000))
+    start = time.process_time()
+    table = written(tmp_path / "cells.geojson.zip", cells, info, spec)
+    write_cells_parquet(tmp_path / "cells.parquet", table)
+    assert (time.process_time() - start) * 100_000 / 8_000 < 60
+    peaks = []
+    for number in (4_000, 8_000):
+        some = prepare_cells(cells.take(np.arange(number)), info)
+        tracemalloc.start()
+        write_cells_geojson(tmp_path / "again.geojson.zip", some, info, spec)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
