@@ -31,7 +31,7 @@ from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.store.instances import InstanceStore
-from pathopipe.store.layout import discard
+from pathopipe.store.layout import clear_partial, discard
 from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import Tile, TileGrid
 from pathopipe.tiling.tissue import Tissue, find_tissue
@@ -138,6 +138,7 @@ def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelS
         if not TileStore.matches(path, slide.info, frame, spec):
             discard(path)  # of another slide, resolution or version: its pixels answer no question of this run
         TileStore.open(path, slide, frame, spec, tissue)
+        clear_partial(path)
     return PixelSource(job.slide, job.config.slide, frame, path, spec)
 
 

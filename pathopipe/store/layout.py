@@ -215,6 +215,14 @@ def _ome(name: str, mpps: list[float]) -> dict[str, Any]:
     }
 
 
+def clear_partial(path: Path) -> int:
+    """Remove the unfinished chunks that killed processes left in the store; return how many. No one may be writing."""
+    parts = sorted(path.rglob("*.partial"))
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return len(parts)
+
+
 def discard(path: Path) -> bool:
     """Remove the tile store at ``path``, of whatever slide or format; return whether there was one.
 

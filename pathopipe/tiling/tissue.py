@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pathopipe.errors import StoreError, UnsuitableSlideError
-from pathopipe.files import atomic_file
+from pathopipe.errors import UnsuitableSlideError
 from pathopipe.geometry import Frame
 from pathopipe.slide.base import Slide
 from pathopipe.tiling.glass import is_dark_field
@@ -22,9 +16,6 @@ from pathopipe.tiling.outline import on_grid, outline
 from pathopipe.tiling.overview import read_overview
 from pathopipe.tiling.spec import TissueSpec
 from pathopipe.tiling.stained import tissue_mask
-
-_FORMAT = 1
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,43 +38,6 @@ class Tissue:
         shapely.prepare(self.polygons)  # an index over the edges, built once
         met: NDArray[np.bool_] = shapely.intersects(self.polygons, shapely.box(*np.asarray(rects, float).T))
         return met
-
-    def save(self, path: Path) -> None:
-        """Write to ``path`` (.npz), atomically; the same tissue gives the same bytes."""
-        facts = {"format": _FORMAT, "area_mm2": self.area_mm2, "slide_area_mm2": self.slide_area_mm2}
-        with atomic_file(path) as file:
-            np.savez_compressed(
-                file,
-                facts=np.array(json.dumps({**facts, "frame": asdict(self.frame)})),
-                polygons=np.frombuffer(shapely.to_wkb(self.polygons), np.uint8),
-                thumbnail=self.thumbnail,
-            )
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote, equal to the last bit.
-
-        Raises
-        ------
-        StoreError
-            If the file is missing, damaged or of another format version.
-        """
-        try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-                if data.zip.testzip() is not None:
-                    raise ValueError("its checksum does not fit")
-                facts = json.loads(str(data["facts"]))
-                if facts["format"] != _FORMAT:
-                    raise ValueError(f"format {facts['format']} instead of {_FORMAT}")
-                return cls(
-                    polygons=shapely.from_wkb(data["polygons"].tobytes()),
-                    area_mm2=facts["area_mm2"],
-                    slide_area_mm2=facts["slide_area_mm2"],
-                    thumbnail=data["thumbnail"],
-                    frame=Frame(**facts["frame"]),
-                )
-        except _DAMAGE as error:
-            raise StoreError(f"{path} is not a whole tissue file ({error}); remove it and run again") from error
 
 
 def find_tissue(slide: Slide, spec: TissueSpec) -> Tissue:

@@ -9,14 +9,14 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathopipe.errors import StoreError, UnsuitableSlideError
+from pathopipe.errors import UnsuitableSlideError
 from pathopipe.geometry import Frame
 from pathopipe.slide.base import SlideSpec
 from pathopipe.slide.open import open_slide
 from pathopipe.tiling.outline import outline
 from pathopipe.tiling.overview import read_overview
 from pathopipe.tiling.spec import TissueSpec
-from pathopipe.tiling.tissue import Tissue, find_tissue
+from pathopipe.tiling.tissue import find_tissue
 from tests.support.slides import ArraySlide
 from tests.support.stained import DAB, GREY, HAEMATOXYLIN, HE, PALE_HE, WHITE, YELLOW, glass, piece, stained
 
@@ -149,36 +149,6 @@ def test_mostly_black_padding_is_not_dark_field():
     truth = piece(300, 400, (200, 150), (50, 30))
     picture[80:220, 120:290] = stained(glass(*SHAPE), truth, HE)[80:220, 120:290]
     assert overlap(found(picture)[1], truth) > 0.9
-
-
-def test_saved_tissue_is_equal_to_the_last_bit(tmp_path):
-    tissue, _ = found(stained(glass(*SHAPE), piece(*SHAPE, (180, 140), (110, 70)), HE))
-    tissue.save(tmp_path / "a.npz")
-    again = Tissue.load(tmp_path / "a.npz")
-    assert shapely.to_wkb(again.polygons) == shapely.to_wkb(tissue.polygons)
-    assert (again.area_mm2, again.slide_area_mm2, again.frame) == (
-        tissue.area_mm2,
-        tissue.slide_area_mm2,
-        tissue.frame,
-    )
-    assert np.array_equal(again.thumbnail, tissue.thumbnail)
-    again.save(tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-
-
-def test_empty_tissue_is_saved_too(tmp_path):
-    find_tissue(ArraySlide(glass(*SHAPE), 8.0), TissueSpec()).save(tmp_path / "a.npz")
-    assert Tissue.load(tmp_path / "a.npz").polygons.is_empty
-
-
-def test_a_damaged_tissue_file_is_told(tmp_path):
-    path = tmp_path / "a.npz"
-    found(glass(*SHAPE))[0].save(path)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(StoreError, match="run again"):
-        Tissue.load(path)
-    with pytest.raises(StoreError, match="run again"):
-        Tissue.load(tmp_path / "none.npz")
 
 
 def masks():
