@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class SlideResult:
     def bad(self) -> bool:
         """Whether something went wrong."""
         return self.status in BAD
+
+    @property
+    def analysed(self) -> bool:
+        """Whether the slide's files tell of it as it is now; those of a slide that failed are of an earlier run."""
+        return self.status in ("complete", "incomplete") and self.number("cells") is not None
 
     @property
     def name(self) -> str:
@@ -87,7 +92,7 @@ class SlideResult:
     def files(self) -> list[str]:
         """Names of the files that are there for the user."""
         folder = self.folder
-        paths = (*folder.results, folder.record, folder.log)
+        paths = (*(folder.results if self.analysed else ()), folder.record, folder.log)
         return [path.name for path in paths if path.is_file()]
 
 
@@ -152,20 +157,17 @@ def _slide(out: Path, name: str, row: Mapping[str, str]) -> SlideResult:
     folder = SlideFolder(out / name)
     record = read_json(folder.record) or {}
     status = str(record.get("status") or row.get("status") or "unknown")
-    scores: tuple[Score, ...] = ()
-    problem = ""
-    if status in ("complete", "incomplete"):
-        try:
-            scores = read_scores(folder.scores)
-        except StoreError as error:
-            problem = str(error)
-    return SlideResult(
+    result = SlideResult(
         id=name,
         slide=str(record.get("slide") or row.get("slide") or name),
         status=status,
         error=str(record.get("error") or row.get("error") or ""),
         folder=folder,
         record=record,
-        scores=scores,
-        scores_problem=problem,
     )
+    if not result.analysed:
+        return result
+    try:
+        return replace(result, scores=read_scores(folder.scores))
+    except StoreError as error:
+        return replace(result, scores_problem=str(error))

@@ -63,13 +63,14 @@ def render(result: FolderResult) -> str:
         "url": _url,
     }
     script = _source(environment, "report.js")
-    side_px = figures.picture_side_px(sum(slide.folder.overview.is_file() for slide in result.slides))
+    pictures = {slide.id: slide.folder.overview for slide in result.slides if slide.analysed}
+    side_px = figures.picture_side_px(len(pictures))
     return environment.get_template("report.html.j2").render(
         result=result,
         bad=[slide for slide in result.slides if slide.bad],
         density=_overall_density(result),
         seconds=_summed(result.slides),
-        pictures={slide.id: figures.data_uri(slide.folder.overview, side_px) for slide in result.slides},
+        pictures={name: figures.data_uri(path, side_px) for name, path in pictures.items()},
         run=_run_facts(result.run),
         config=_as_json(result.run.get("config")),
         style=_source(environment, "report.css"),

@@ -70,7 +70,8 @@ def add_slide(out, name, status="complete", areas=(), tissue_mm2=2.0, slide=None
         write_scores(folder / "scores.json", compute_scores(context))
         if picture:
             Image.new("RGB", (2000, 1000), (200, 120, 160)).save(folder / "overview.png")
-    values = {"id": name, "slide": slide or f"/slides/{name}.svs", "status": status, "error": None} | record
+    values = {"id": name, "slide": slide or f"/slides/{name}.svs", "status": status, "error": None}
+    values |= {"cells": len(areas) if status in ("complete", "incomplete") else None} | record
     (folder / "slide.json").write_text(json.dumps(values), encoding="utf-8")
 
 
@@ -195,6 +196,19 @@ def test_a_record_of_surprising_types_is_survived(out):
         out, "odd", areas=[50.0], seconds=[1], tiles="many", tiles_failed={"a": 1}, info=None, mpp="x", slide=None
     )
     assert "odd" in read(out).text
+
+
+@pytest.mark.parametrize("status", ["failed", "incomplete"])
+def test_what_is_left_of_an_earlier_run_is_not_shown(tmp_path, status):
+    add_run(tmp_path)
+    add_slide(tmp_path, "a", areas=[50.0] * 100)
+    record = {"id": "a", "slide": "/slides/a.svs", "status": status, "error": "not finished", "cells": None}
+    (tmp_path / "a" / "slide.json").write_text(json.dumps(record), encoding="utf-8")
+    page = read(tmp_path)
+    assert "not finished" in page.text
+    assert "Cells per mm²" not in page.text
+    assert not page.all("img")
+    assert [link["href"] for link in page.all("a") if link["href"][0] == "."] == ["./a/slide.json"]
 
 
 def test_a_run_that_did_not_end_is_told(out):
