@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -27,10 +28,10 @@ class Block:
     """(BLOCK_PX, BLOCK_PX, 3)."""
     labels: NDArray[np.int32]
     """(BLOCK_PX, BLOCK_PX) 0, or 1 + the place in ``nuclei``."""
-    nuclei: Nuclei | None
-    """Those that reach into the block and some more around it; None on glass."""
     tissue: NDArray[np.bool_]
     """Where tissue is, one value per map pixel (``anatomy.coarse_px``)."""
+    nuclei: Nuclei | None = None
+    """Those that reach into the block and some more around it; None on glass."""
 
     def own_nuclei(self) -> Nuclei | None:
         """Return the nuclei whose middle lies in the block: every nucleus of a slide belongs to one block."""
@@ -46,18 +47,26 @@ def draw_block(spec: SynthSpec, row: int, col: int) -> Block:
     window = Window.around(box, spec)
     maps = anatomy(window, spec)
     if maps is None:
-        side = BLOCK_PX // coarse_px(spec)
-        blank = np.empty((BLOCK_PX, BLOCK_PX, 3), np.uint8)
-        blank[:] = stain_of(spec).glass
-        empty = np.zeros((BLOCK_PX, BLOCK_PX), np.int32)
-        return Block(box, blank, empty, None, np.zeros((side, side), bool))
+        return Block(box, *_glass(spec))
     sheet = _Sheet(spec, box, window)
     haematoxylin, eosin, cover = _background(sheet, maps, spec)
     nuclei = nuclei_in(window, maps, spec)
     labels = _stamp(haematoxylin, eosin, nuclei, sheet.padded, spec)
     rgb = photograph(haematoxylin, eosin, cover, stain_of(spec), spec.mpp, PAD_PX)
     inner = slice(PAD_PX, -PAD_PX)
-    return Block(box, rgb, np.ascontiguousarray(labels[inner, inner]), nuclei, sheet.core(maps.tissue) > 0.5)
+    return Block(box, rgb, np.ascontiguousarray(labels[inner, inner]), sheet.core(maps.tissue) > 0.5, nuclei)
+
+
+@lru_cache(maxsize=2)
+def _glass(spec: SynthSpec) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.bool_]]:
+    """Return pixels, labels and tissue of an empty block; nobody writes to them."""
+    side = BLOCK_PX // coarse_px(spec)
+    rgb = np.empty((BLOCK_PX, BLOCK_PX, 3), np.uint8)
+    rgb[:] = stain_of(spec).glass
+    arrays = rgb, np.zeros((BLOCK_PX, BLOCK_PX), np.int32), np.zeros((side, side), bool)
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
 
 
 class _Sheet:

@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 Axis = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NOISE_LIMIT = 3.6
+"""``Lattice.noise`` stays within plus and minus this; its standard deviation is then about 1."""
 _MASK = (1 << 64) - 1
 
 
@@ -59,7 +61,7 @@ class Lattice:
         first_j, tap_j, weight_j = _spline(y, pitch)
         i = np.arange(first_i, first_i + tap_i[-1] + 4)
         j = np.arange(first_j, first_j + tap_j[-1] + 4)
-        values = self.uniform(i[None, :], j[:, None]) * np.float32(7.2) - np.float32(3.6)
+        values = self.uniform(i[None, :], j[:, None]) * np.float32(2 * NOISE_LIMIT) - np.float32(NOISE_LIMIT)
         rows = sum(weight_j[k][:, None] * values[tap_j + k] for k in range(4))
         columns = np.ascontiguousarray(np.asarray(rows).T)
         field = weight_i[0][:, None] * columns[tap_i]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pathopipe.errors import ConfigError
 from pathopipe.synth.anatomy import coarse_px
-from pathopipe.synth.block import draw_block
+from pathopipe.synth.block import Block, draw_block
 from pathopipe.synth.nuclei import Nuclei
 from pathopipe.synth.pyramid import LevelSpool, Mosaic, averaged, encoded, write_slide
 from pathopipe.synth.spec import BLOCK_PX, TILE_PX, SynthResult, SynthSpec
@@ -128,26 +128,39 @@ def _glass_tile(spec: SynthSpec) -> bytes:
 def _piece(spec: SynthSpec, downsamples: tuple[int, ...], mosaic: int, row: int, col: int) -> _Piece:
     """Draw and encode one block; runs in a worker process."""
     block = draw_block(spec, row, col)
-    glass = stain_of(spec).glass
-    tiles = []
-    for y in range(0, min(BLOCK_PX, spec.height - row * BLOCK_PX), TILE_PX):
-        line = []
-        for x in range(0, min(BLOCK_PX, spec.width - col * BLOCK_PX), TILE_PX):
-            tile = np.ascontiguousarray(block.rgb[y : y + TILE_PX, x : x + TILE_PX])
-            empty = block.nuclei is None or bool((tile == glass).all())
-            line.append(_glass_tile(spec) if empty else encoded(tile, spec.jpeg_quality))
-        tiles.append(tuple(line))
+    empty = block.nuclei is None
     step = coarse_px(spec)
     shown = block.tissue[: -(-(spec.height - row * BLOCK_PX) // step), : -(-(spec.width - col * BLOCK_PX) // step)]
     side = BLOCK_PX // mosaic
     tissue = cv2.resize(block.tissue.astype(np.uint8) * 255, (side, side), interpolation=cv2.INTER_AREA)
+    averages = {
+        # Glass is of one colour: any part of it is its own average.
+        downsample: block.rgb[: BLOCK_PX // downsample, : BLOCK_PX // downsample]
+        if empty
+        else averaged(block.rgb, downsample)
+        for downsample in downsamples
+    }
     return _Piece(
-        tiles=tuple(tiles),
-        averages={downsample: averaged(block.rgb, downsample) for downsample in downsamples},
+        tiles=_tiles(block, spec),
+        averages=averages,
         nuclei=block.own_nuclei(),
         tissue=np.asarray(tissue[..., None], np.uint8),
         tissue_px=int(shown.sum()) * step**2,
     )
+
+
+def _tiles(block: Block, spec: SynthSpec) -> tuple[tuple[bytes, ...], ...]:
+    """Return the encoded tiles of ``block`` that lie inside the slide, by row; empty ones are encoded once."""
+    glass = stain_of(spec).glass
+    lines = []
+    for y in range(0, min(BLOCK_PX, spec.height - block.box.y0), TILE_PX):
+        line = []
+        for x in range(0, min(BLOCK_PX, spec.width - block.box.x0), TILE_PX):
+            tile = np.ascontiguousarray(block.rgb[y : y + TILE_PX, x : x + TILE_PX])
+            empty = block.nuclei is None or bool((tile == glass).all())
+            line.append(_glass_tile(spec) if empty else encoded(tile, spec.jpeg_quality))
+        lines.append(tuple(line))
+    return tuple(lines)
 
 
 def _blocks(spec: SynthSpec) -> tuple[int, int]:
