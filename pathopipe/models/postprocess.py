@@ -21,6 +21,8 @@ from pathopipe.models.card import DecodeSpec
 
 _STEP = 0.5
 """Samples along a ray are half an output pixel apart."""
+_PART = 1000
+"""Rays of so many nuclei are followed at once, which bounds the memory."""
 _SHORTEST = 0.3
 """No radius is shorter, in output pixels: a ring must not touch its own centre."""
 _MOST_STRETCHED = 4.0
@@ -63,7 +65,15 @@ def decode(
     labels.flat[cells] = owner[top_of_cell]
     centres, axes = _shapes(labels, peaks)
     directions = _directions(axes, spec.vertices)
-    radii = _radii(labels, foreground, centres, directions, spec.foreground, longest / pixel)
+    steps = int(longest / pixel * 0.75 / _STEP) + 2
+    # One pixel more, into the background: there the interpolated foreground says where the region ends.
+    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
+    radii = np.concatenate(
+        [
+            _radii(grown, foreground, start, centres[start : start + _PART], directions, spec.foreground, steps)
+            for start in range(0, len(centres), _PART)
+        ]
+    )
     # A polygon inscribed in a smooth curve is smaller than it by this factor of area.
     swell = 1 / np.sqrt(np.sinc(2 / spec.vertices))
     rings = (centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel
@@ -230,20 +240,23 @@ def _directions(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float
 def _radii(
     labels: Map,
     foreground: Map,
+    start: int,
     centres: NDArray[np.float64],
     directions: NDArray[np.float64],
     level: float,
-    longest: float,
+    steps: int,
 ) -> NDArray[np.float64]:
-    """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel."""
-    # One pixel more, into the background: there the interpolated foreground says where the region ends.
-    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
-    reach = np.arange(int(longest * 0.75 / _STEP) + 2) * _STEP
+    """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel.
+
+    ``centres`` are those of the regions from number ``start`` + 1 on; ``directions`` are those of all.
+    """
+    directions = directions[start : start + len(centres)]
+    reach = np.arange(steps) * _STEP
     at = (centres[:, None, None] + directions[:, :, None] * reach[:, None]).astype(np.float32)
     shape = at.shape[:3]
     flat_x, flat_y = (np.ascontiguousarray(at[..., axis].reshape(-1, len(reach))) for axis in (0, 1))
-    own = np.arange(1, len(centres) + 1, dtype=np.float32)[:, None, None]
-    label = _sampled(grown, flat_x, flat_y, cv2.INTER_NEAREST).reshape(shape)
+    own = np.arange(start + 1, start + len(centres) + 1, dtype=np.float32)[:, None, None]
+    label = _sampled(labels, flat_x, flat_y, cv2.INTER_NEAREST).reshape(shape)
     value = _sampled(foreground, flat_x, flat_y, cv2.INTER_LINEAR).reshape(shape)
     outside = (label != own) | (value <= level)
     outside[..., 0], outside[..., -1] = False, True

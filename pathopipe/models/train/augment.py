@@ -19,7 +19,7 @@ from pathopipe.models.train.noise import Field, Rng, bands, eosin, smooth
 
 _SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
 _OWN_COLOURS = 0.12
-_BANDS = 0.2
+_BANDS = 0.3
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Rgb = NDArray[np.uint8]
@@ -111,7 +111,7 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     if rng.random() < 0.35:
         nuclear = nuclear + stroma * rng.uniform(0, 0.8)
     if rng.random() < _BANDS:  # dark like nuclei, but none: keratin, folds, smears
-        nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 0.9) * (labels == 0)
+        nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 1.1) * (labels == 0)
     density = nuclear[..., None] * h + plasma[..., None] * e
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)

@@ -32,7 +32,7 @@ def bands(rng: Rng, size: int) -> Field:
     """Return (size, size), 0 to 1: long wavy bands and their frayed edges, as keratin, folds and fibres show them."""
     line = np.abs(smooth(rng, size, rng.uniform(25, 80)) + rng.uniform(-0.6, 0.6))
     line += smooth(rng, size, rng.uniform(4, 12)) * rng.uniform(0, 0.05)
-    band = np.clip((rng.uniform(0.05, 0.35) - line) * rng.uniform(8, 30), 0, 1)
+    band = np.clip((rng.uniform(0.05, 0.6) - line) * rng.uniform(8, 30), 0, 1)
     texture = 1 + fibres(rng, size) * rng.uniform(0, 0.6) + smooth(rng, size, 3) * rng.uniform(0, 0.25)
     return np.asarray(np.maximum(band * texture, 0), np.float32)
 

@@ -40,9 +40,11 @@ def targets(labels: Labels, rays: int, rng: np.random.Generator) -> Targets:
     shape = (height // OUTPUT_STRIDE, width // OUTPUT_STRIDE)
     foreground = cv2.resize((labels > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     full, edge = _depth(labels)
-    probability = cv2.resize(full, shape[::-1], interpolation=cv2.INTER_AREA)
-    boundary = cv2.resize(edge, shape[::-1], interpolation=cv2.INTER_AREA)
     half = labels[::OUTPUT_STRIDE, ::OUTPUT_STRIDE]
+    # Relative to the deepest output pixel: averaging would leave small and thin nuclei without a pixel near 1.
+    mean = np.asarray(cv2.resize(full, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    probability = np.minimum(mean / _deepest(mean, half)[half], 1)
+    boundary = cv2.resize(edge, shape[::-1], interpolation=cv2.INTER_AREA)
     chosen = (half > 0) & (rng.random(shape) < _RAY_SHARE)
     distances = np.zeros((rays, *shape), np.float32)
     distances[:, chosen] = star_distances(half, np.nonzero(chosen), rays)
@@ -67,9 +69,14 @@ def _depth(labels: Labels) -> tuple[Map, Map]:
     # Half a pixel: the border runs along the outer side of the edge pixels, which are inside too.
     depth = cv2.distanceTransform(inner, cv2.DIST_L2, 5) + 0.5
     depth[labels == 0] = 0
+    return np.asarray(depth / _deepest(depth, labels)[labels], np.float32), edge.astype(np.float32)
+
+
+def _deepest(depth: NDArray[np.floating], labels: Labels) -> Map:
+    """Return (labels,) the largest ``depth`` in every nucleus; 1 for the background and where there is none."""
     deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(int(labels.max()) + 1)), np.float32)
     deepest[0] = 1
-    return (depth / np.maximum(deepest, 1)[labels]).astype(np.float32), edge.astype(np.float32)
+    return np.where(deepest > 0, deepest, 1)
 
 
 def star_distances(labels: Labels, where: tuple[NDArray[np.intp], ...], rays: int) -> Map:
