@@ -196,9 +196,10 @@ def plan(found: FoundSlides, config: Config) -> None:
             f"{told.id[:40]:40} {told.tissue_mm2:10.2f} {told.tiles:7d} {took:7.0f} s {told.disk_bytes / 1e9:6.2f} GB"
         )
         seconds, disk, memory = seconds + took, disk + told.disk_bytes, max(memory, told.worker_bytes)
+    length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     print(
-        f"in all: about {seconds / 60:.0f} min with {workers} workers of up to {memory / 1e9:.1f} GB each, "
-        f"{disk / 1e9:.1f} GB of disk; {failed:.0f} slides would fail"
+        f"in all: about {length} with {workers} workers of up to {memory / 1e9:.1f} GB each, "
+        f"{disk / 1e9:.1f} GB of disk; {failed:.0f} slide{'s' * (failed != 1)} would fail"
     )
 
 
