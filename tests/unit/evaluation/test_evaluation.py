@@ -116,6 +116,7 @@ def test_two_files_need_no_common_name(tmp_path):
     [
         (np.zeros((4, 4, 3), int), "no label image"),
         (np.zeros((4, 4)), "no label image"),
+        (np.full((4, 4), -1), "the label -1"),
         (np.zeros((5, 4), int), "shape"),
     ],
 )
@@ -124,8 +125,23 @@ def test_what_cannot_be_compared_is_refused(labels, message):
         evaluate_labels(labels, np.zeros((4, 4), int))
 
 
-def test_an_unreadable_file_is_named(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no image")
+def test_labels_that_fill_the_image_agree():
+    full = np.arange(12).reshape(3, 4) // 2 + 1
+    assert evaluate_labels(full, full).aji == 1
+    assert evaluate_labels(full, np.where(full == 1, 0, full)).precision == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy"])
+def test_an_unreadable_file_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no image")
     np.save(tmp_path / "b.npy", boxes(*TRUTH))
-    with pytest.raises(EvaluationError, match=r"a\.png"):
-        evaluate_files(tmp_path / "a.png", tmp_path / "b.npy")
+    with pytest.raises(EvaluationError, match=name):
+        evaluate_files(tmp_path / name, tmp_path / "b.npy")
+
+
+def test_two_files_for_one_image_are_refused(tmp_path):
+    for name in ("a.npy", "a.b.npy", "a.png"):
+        np.save(tmp_path / "x.npy", boxes(*TRUTH))
+        (tmp_path / "x.npy").rename(tmp_path / name)
+    with pytest.raises(EvaluationError, match="two files for 'a'"):
+        evaluate_files(tmp_path, tmp_path)

@@ -6,9 +6,8 @@ computation. A figure that does not exist, such as the F1 of an image without an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from pathopipe.geometry import Outlines
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """IoU above which a pair counts as found, for AP."""
-_IMAGES = (".png", ".tif", ".tiff", ".npy")
 
 
 class EvaluationError(PathopipeError, ValueError):
@@ -167,15 +165,24 @@ def evaluate_labels(predicted: NDArray[np.integer], truth: NDArray[np.integer]) 
     for name, labels in (("prediction", predicted), ("truth", truth)):
         if labels.ndim != 2 or labels.dtype.kind not in "iub":
             raise EvaluationError(f"the {name} is no label image: shape {labels.shape}, type {labels.dtype}")
+        if labels.size and labels.min() < 0:
+            raise EvaluationError(
+                f"the {name} has the label {labels.min()}; labels are 0 for background, then positive"
+            )
     if predicted.shape != truth.shape:
         raise EvaluationError(f"the prediction has shape {predicted.shape}, the truth {truth.shape}")
     ours, theirs = (np.unique(labels, return_inverse=True) for labels in (predicted, truth))
-    joint = ours[1].ravel() * len(theirs[0]) + theirs[1].ravel()
-    table = np.bincount(joint, minlength=len(ours[0]) * len(theirs[0])).reshape(len(ours[0]), len(theirs[0]))
-    objects = table[np.ix_(ours[0] != 0, theirs[0] != 0)]
-    pairs = np.argwhere(objects)
-    areas = table.sum(axis=1)[ours[0] != 0], table.sum(axis=0)[theirs[0] != 0]
-    return _agreement(pairs, objects[tuple(pairs.T)].astype(float), areas[0].astype(float), areas[1].astype(float))
+    one, other = (inverse.ravel() for _, inverse in (ours, theirs))
+    # Only pairs that meet are counted: a table of all with all would not fit for a whole slide.
+    joint, overlap = np.unique(one * len(theirs[0]) + other, return_counts=True)
+    pairs = np.stack(np.divmod(joint, len(theirs[0])), axis=1)
+    met = (ours[0][pairs[:, 0]] != 0) & (theirs[0][pairs[:, 1]] != 0)
+    # Where there is background its number is 0, and the objects' move down by one.
+    shift = [int((ids == 0).any()) for ids in (ours[0], theirs[0])]
+    areas = [
+        np.bincount(inverse, minlength=1)[by:].astype(float) for inverse, by in zip((one, other), shift, strict=True)
+    ]
+    return _agreement(pairs[met] - shift, overlap[met].astype(float), areas[0], areas[1])
 
 
 def evaluate_outlines(predicted: Outlines, truth: Outlines) -> Agreement:
@@ -186,47 +193,6 @@ def evaluate_outlines(predicted: Outlines, truth: Outlines) -> Agreement:
     pairs, overlap = pairs[overlap > 0], overlap[overlap > 0]
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return _agreement(pairs[order], overlap[order], shapely.area(ours), shapely.area(theirs))
-
-
-def evaluate_files(
-    predicted: Path, truth: Path, read_outlines: Callable[[Path], Outlines] | None = None
-) -> EvaluationResult:
-    """Compare two label images or polygon files, or two folders of them matched by file stem.
-
-    Parameters
-    ----------
-    predicted, truth : Path
-        PNG, TIFF or NPY label images, or what ``read_outlines`` reads.
-    read_outlines : callable, optional
-        Reads any other file, such as GeoJSON, as outlines.
-
-    Raises
-    ------
-    EvaluationError
-        If a file cannot be read, or a true image has no prediction or the other way round.
-    """
-    ours, theirs = _files(predicted), _files(truth)
-    if predicted.is_file() and truth.is_file():
-        ours = {_stem(truth): predicted}
-    if lone := sorted(set(ours) ^ set(theirs)):
-        side = "prediction" if lone[0] in theirs else "truth"
-        raise EvaluationError(f"{len(lone)} files have no partner of the same stem; {lone[0]!r} lacks its {side}")
-    if not ours:
-        raise EvaluationError(f"nothing to compare in {predicted} and {truth}")
-    return EvaluationResult({stem: _compare(ours[stem], theirs[stem], read_outlines) for stem in sorted(ours)})
-
-
-def as_text(result: EvaluationResult) -> str:
-    """Return ``result`` as a table: a row an image, then all objects pooled, then the mean over the images."""
-    wide = max([len(stem) for stem in result.images] + [6])
-    lines = [f"{'image':{wide}}  truth  found     F1     PQ     SQ    AJI  AP@.5  AP@.7  AP@.9"]
-    for stem, agreement in [*result.images.items(), ("pooled", result.pooled)]:
-        figures = [agreement.f1, agreement.pq, agreement.sq, agreement.aji, *map(agreement.ap, (0.5, 0.7, 0.9))]
-        counts = f"{agreement.truth:6d} {agreement.predicted:6d}"
-        lines.append(f"{stem:{wide}} {counts} " + " ".join(_cell(figure) for figure in figures))
-    means = [result.mean(name) for name in ("f1", "pq", "sq", "aji", "ap_0.5", "ap_0.7", "ap_0.9")]
-    lines.append(f"{'mean':{wide}} {'':13} " + " ".join(_cell(figure) for figure in means))
-    return "\n".join(lines)
 
 
 def _agreement(
@@ -276,52 +242,5 @@ def _polygons(outlines: Outlines) -> NDArray[np.object_]:
     return polygons
 
 
-def _stem(path: Path) -> str:
-    """Return the file name up to its first dot: cells.geojson.zip and cells.png are about the same image."""
-    return path.stem if path.suffix.lower() in _IMAGES else path.name.partition(".")[0]
-
-
-def _files(path: Path) -> dict[str, Path]:
-    if path.is_file():
-        return {_stem(path): path}
-    if not path.is_dir():
-        raise EvaluationError(f"there is no file or folder {path}")
-    return {_stem(file): file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")}
-
-
-def _compare(predicted: Path, truth: Path, read_outlines: Callable[[Path], Outlines] | None) -> Agreement:
-    images = [path.suffix.lower() in _IMAGES for path in (predicted, truth)]
-    if all(images):
-        try:
-            return evaluate_labels(_read_labels(predicted), _read_labels(truth))
-        except EvaluationError as error:
-            raise EvaluationError(f"{predicted} and {truth}: {error}") from error
-    if any(images) or read_outlines is None:
-        raise EvaluationError(f"cannot compare {predicted.name} with {truth.name}: give two label images")
-    return evaluate_outlines(read_outlines(predicted), read_outlines(truth))
-
-
-def _read_labels(path: Path) -> NDArray[np.integer]:
-    try:
-        if path.suffix.lower() == ".npy":
-            labels = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".png":
-            from PIL import Image
-
-            with Image.open(path) as image:
-                labels = np.asarray(image)
-        else:
-            import tifffile
-
-            labels = tifffile.imread(path)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"cannot read the label image {path} ({error})") from error
-    return np.asarray(labels)
-
-
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _cell(figure: float | None) -> str:
-    return "     –" if figure is None else f"{figure:6.3f}"
