@@ -17,7 +17,7 @@ from typing import Any
 from pathopipe import __version__
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
-from pathopipe.errors import OutputInUseError, PathopipeError
+from pathopipe.errors import OutputInUseError, PathopipeError, StoreError
 from pathopipe.files import write_json
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.base import ModelCard
@@ -95,9 +95,13 @@ def run_batch(
             folder = _folder_for(out, entry)
             before = Record.load(folder)
             record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
+            try:
+                rows[record.id] = summary_row(record, folder)
+            except StoreError as error:  # scores that were damaged since: the next run does the slide anew
+                record = Record(record.id, record.slide, "failed", str(error)).save(folder)
+                rows[record.id] = summary_row(record, folder)
             unchanged += record == before
             records.append(record)
-            rows[record.id] = summary_row(record, folder)
             write_summary(out, rows.values())
         write_json(out / RUN, about | {"finished": _now()})
         write_report(out)

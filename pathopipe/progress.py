@@ -127,15 +127,16 @@ class Bars:
 
     def slide(self, number: int, total: int, name: str) -> None:
         """See :class:`Progress`."""
+        self._rich.update(self._tiles, visible=False)
         self._rich.update(
             self._slides, description=name[-40:], completed=number - 1, total=total, visible=total > 1, refresh=True
         )
 
     def stage(self, name: str, total: int = 0, done: int = 0) -> None:
         """See :class:`Progress`."""
-        self._rich.reset(
-            self._tiles, total=total or None, completed=done, description=f"  {name}", visible=True, start=True
-        )
+        # A new task, since rich keeps the old total where the new one is not known.
+        self._rich.remove_task(self._tiles)
+        self._tiles = self._rich.add_task(f"  {name}", total=total or None, completed=done)
 
     def advance(self, steps: int = 1) -> None:
         """See :class:`Progress`."""
