@@ -88,4 +88,4 @@ def test_models_tells_the_card():
 def test_info_as_json(drawn_slide):
     told = json.loads(pathopipe("info", drawn_slide.slide, "--json").stdout)
     assert told["mpp"]["x"] == pytest.approx(0.25)
-    assert told["width"] == told["height"] == 3000
+    assert told["width_px"] == told["height_px"] == 3000
