@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import shapely
-from pathopipe.annotations.read import read_outlines
 
+from pathopipe.annotations.read import read_outlines
 from pathopipe.geometry import Outlines
 
 RESULTS = ("cells.geojson.zip", "cells.parquet", "annotations.geojson", "scores.json", "overview.png")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from pathopipe.annotations.read import read_outlines
 
+from pathopipe.annotations.read import read_outlines
 from tests.support.cli import pathopipe
 
 

@@ -1,0 +1,19 @@
+"""``make bench``: every benchmark that can run here, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+DATA = Path(os.environ.get("PATHOPIPE_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+
+print("== seams: cells at tile borders, bytes of several workers, memory ==", flush=True)
+subprocess.run([sys.executable, HERE / "seams.py", "--size", "8000"], check=True)
+print("== accuracy: the shipped model beside the classical baseline ==", flush=True)
+if (DATA / "eval").is_dir():
+    subprocess.run([sys.executable, HERE / "accuracy.py", "--data", DATA], check=True)
+else:
+    print(f"skipped: no evaluation images at {DATA / 'eval'} (set PATHOPIPE_TEST_DATA)")
