@@ -4,7 +4,7 @@ Draws a slide, analyses it with three tile sizes and with one very large tile si
 nuclei that tiling loses or doubles, compares the bytes of serial, one and two workers, and takes the peak memory of
 every process.
 
-    python -m benchmarks.seams --size 20000
+    python benchmarks/seams.py --size 20000
 """
 
 from __future__ import annotations
