@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pathopipe.errors import HaloTooSmallError
 from pathopipe.geometry import Outlines
+from pathopipe.stitch.spec import StitchSpec
 from pathopipe.stitch.view import View
 
 CUT_PX = 0.5
@@ -19,12 +20,13 @@ HALO_STEP_PX = 16
 """The halo that is asked for is a multiple of this, as strided models want it."""
 
 
-def duplicates(views: list[View], same_overlap: float) -> NDArray[np.bool_]:
+def duplicates(views: list[View], spec: StitchSpec) -> NDArray[np.bool_]:
     """Return which of all views' instances (views in order) are seen better by another tile.
 
-    Cells are gone through from the best seen to the worst; one that overlaps a better one of another tile, which
-    itself stays, goes. So in a chain of three, where the best covers the second and the second the third, the third
-    stays. Ties: the higher score, then the first tile by row and column, then the first by position.
+    Cells are gone through from the best seen to the worst; one that is the same nucleus as a better one of another
+    tile, which itself stays, goes. So where the best is the same as the second, and the second as the third, but not
+    the best as the third, the third stays. Ties: the higher score, then the first tile by row and column, then the
+    first by position.
     """
     seam = np.flatnonzero(np.concatenate([view.near_seam() for view in views]))
     gone = np.zeros(sum(len(view) for view in views), np.bool_)
@@ -36,11 +38,11 @@ def duplicates(views: list[View], same_overlap: float) -> NDArray[np.bool_]:
     outlines = Outlines.concat(view.instances.outlines.take(view.near_seam()) for view in views)
     rank = np.empty(len(seam), np.int64)
     rank[np.lexsort((np.arange(len(seam)), -score, -seen))] = np.arange(len(seam))
-    gone[seam] = _suppressed(_same(outlines, tile, same_overlap), rank)
+    gone[seam] = _suppressed(_same(outlines, tile, spec), rank)
     return gone
 
 
-def _same(outlines: Outlines, tile: NDArray[np.int64], same_overlap: float) -> NDArray[np.int64]:
+def _same(outlines: Outlines, tile: NDArray[np.int64], spec: StitchSpec) -> NDArray[np.int64]:
     """Return (k, 2) pairs of outlines from different tiles that are one nucleus."""
     polygons = outlines.to_shapely()
     first, second = shapely.STRtree(polygons).query(polygons)
@@ -53,8 +55,11 @@ def _same(outlines: Outlines, tile: NDArray[np.int64], same_overlap: float) -> N
     polygons[wrong] = shapely.make_valid(polygons[wrong])
     one, other = polygons[pairs[:, 0]], polygons[pairs[:, 1]]
     shared = shapely.area(shapely.intersection(one, other))
-    smaller = np.minimum(shapely.area(one), shapely.area(other))
-    return np.compress((shared >= same_overlap * smaller) & (shared > 0), pairs, axis=0)
+    areas = shapely.area(one), shapely.area(other)
+    same = (shared >= spec.same_iou * (areas[0] + areas[1] - shared)) | (
+        shared >= spec.same_within * np.minimum(*areas)
+    )
+    return np.compress(same & (shared > 0), pairs, axis=0)
 
 
 def _suppressed(pairs: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -44,7 +44,7 @@ def stitch(
     frame : Frame
         How working pixels lie on level 0.
     spec : StitchSpec
-        The rule's two numbers.
+        The rule's numbers.
     classes : tuple of str
         Class names of the result where there are no parts.
 
@@ -68,7 +68,7 @@ def stitch(
             raise ValueError(f"tile {view.tile.name} comes twice")
     if not views:
         return Instances.empty(classes)
-    keep = ~duplicates(views, spec.same_overlap)
+    keep = ~duplicates(views, spec)
     check_halo(views, keep)
     return Instances.concat(_kept(views, keep))
 

@@ -15,11 +15,11 @@ VERTICES = 24
 ANGLES = np.arange(VERTICES) * (2 * np.pi / VERTICES)
 
 
-def draw_nuclei(rng, side, pitch=22.0, radius=(5.0, 12.0), touching=0.3):
+def draw_nuclei(rng, side, pitch=22.0, radius=(5.0, 12.0), touching=0.3, most_overlap=0.25):
     """Return star-convex nuclei over ``side`` × ``side`` px, on a jittered lattice.
 
     A part (``touching``) is drawn larger, so that neighbours touch and overlap, as in real clusters; of two that
-    would share more than a quarter of the smaller one, one is left out.
+    would share more than ``most_overlap`` of the smaller one, one is left out.
     """
     axis = np.arange(pitch / 2, side - pitch / 3, pitch)
     centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -33,10 +33,10 @@ def draw_nuclei(rng, side, pitch=22.0, radius=(5.0, 12.0), touching=0.3):
     rays = long[:, None] * short[:, None] / np.hypot(short[:, None] * np.cos(angle), long[:, None] * np.sin(angle))
     phase = rng.uniform(0, 2 * np.pi, (number, 1))
     rays = rays * (1 + 0.06 * np.cos(3 * ANGLES + phase))
-    return thinned(rings(centres, rays))
+    return thinned(rings(centres, rays), most_overlap)
 
 
-def thinned(outlines, most_overlap=0.25):
+def thinned(outlines, most_overlap):
     polygons = outlines.to_shapely()
     one, other = shapely.STRtree(polygons).query(polygons)
     one, other = one[one < other], other[one < other]

@@ -66,7 +66,7 @@ def test_the_usual_rules_miss_or_double_some_of_them():
     truth = draw_nuclei(np.random.default_rng(256), 1500)
     seen = cut(truth, frame, grid_of(frame, 256, 32), np.random.default_rng(1))
     by_centroid = stitch(seen.parts, frame, StitchSpec(seam_margin_um=1e-6))
-    never_same = stitch(seen.parts, frame, StitchSpec(same_overlap=0.999))
+    never_same = stitch(seen.parts, frame, StitchSpec(same_iou=0.99, same_within=1))
     assert missed_and_doubled(by_centroid, len(truth))[0] > 5
     assert missed_and_doubled(never_same, len(truth))[1] > 100
 
@@ -137,6 +137,22 @@ def test_interior_instances_are_never_compared():
     assert len(stitch([(grid.tile(0, 0), twice)], frame, SPEC)) == 2
     at_seam = found(frame, blob(126, 60), blob(126, 60))
     assert len(stitch([(grid.tile(0, 0), at_seam)], frame, SPEC)) == 2
+
+
+def test_a_small_nucleus_beside_a_large_one_stays():
+    """Half of the small one lies under the large one, which is no reason to take them for one nucleus."""
+    frame = frame_of(256)
+    grid = grid_of(frame, 192, 32)
+    left = found(frame, blob(123, 60, 10))
+    right = found(frame, blob(131.5, 60, 4))
+    assert len(stitch([(grid.tile(0, 0), left), (grid.tile(0, 1), right)], frame, SPEC)) == 2
+
+
+def test_a_piece_goes_where_another_tile_saw_the_whole():
+    frame = frame_of(256)
+    grid = grid_of(frame, 192, 32)
+    whole, piece = found(frame, blob(129, 60, 12)), found(frame, blob(126, 58, 4))
+    assert len(stitch([(grid.tile(0, 0), piece), (grid.tile(0, 1), whole)], frame, SPEC)) == 1
 
 
 def test_in_a_chain_the_third_stays():
