@@ -68,7 +68,7 @@ def synth(
     mpp: Annotated[float, typer.Option("--mpp", help="µm per pixel at level 0.")] = 0.25,
     seed: Annotated[int, typer.Option("--seed", help="Another seed draws another slide.", min=0)] = 0,
     tissue: Annotated[float, typer.Option("--tissue", help="Part of the slide that is tissue, 0 to 1.")] = 0.5,
-    density: Annotated[float, typer.Option("--density", help="Nuclei relative to the usual 5,000 a mm².")] = 1.0,
+    density: Annotated[float, typer.Option("--density", help="Nuclei relative to the usual, about 3,600 a mm².")] = 1.0,
     workers: Workers = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
