@@ -58,11 +58,7 @@ class PredictTiles:
         pixels, readable, outcomes = [], [], []
         for tile in tiles:
             try:
-                # A second try: the reader has opened a fresh handle by then, and shared storage hiccups.
-                try:
-                    pixels.append(store.read(tile.read))
-                except SlideError:
-                    pixels.append(store.read(tile.read))
+                pixels.append(store.read(tile.read))
                 readable.append(tile)
             except SlideError as error:
                 outcomes.append(TileOutcome(tile, 0, str(error)))
