@@ -14,7 +14,8 @@ from pathopipe.annotations.layers import write_annotations
 from pathopipe.annotations.parquet import write_cells_parquet
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
-from pathopipe.engine.tasks import FillTiles, PixelSource, PredictTiles, TileOutcome
+from pathopipe.engine.tasks import FillTiles, PredictTiles, TileOutcome
+from pathopipe.engine.worker import PixelSource
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
@@ -139,7 +140,7 @@ def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelS
             discard(path)  # of another slide, resolution or version: its pixels answer no question of this run
         TileStore.open(path, slide, frame, spec, tissue)
         clear_partial(path)
-    return PixelSource(job.slide, job.config.slide, frame, path, spec)
+    return PixelSource(job.slide, slide.info.identity, job.config.slide, frame, path, spec)
 
 
 def run_tiles(

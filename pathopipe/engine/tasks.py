@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pathopipe.engine.worker import open_instances, open_predictor, open_tiles
+from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles
 from pathopipe.errors import SlideError
-from pathopipe.geometry import Frame
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.stain import measure
-from pathopipe.slide.base import SlideSpec
-from pathopipe.store.spec import StoreSpec
 from pathopipe.tiling.grid import Tile
 
 
@@ -26,18 +23,6 @@ class TileOutcome:
     """Instances in its file, those in the halo included."""
     error: str | None
     """Why it could not be analysed; None if it was."""
-
-
-@dataclass(frozen=True)
-class PixelSource:
-    """Where a worker gets a slide's tiles: specs and absolute paths, never pixels or handles."""
-
-    slide: str
-    slide_spec: SlideSpec
-    frame: Frame
-    store: Path | None
-    """The ``tiles.zarr`` folder, or None where pixels are not kept."""
-    store_spec: StoreSpec
 
 
 @dataclass(frozen=True)

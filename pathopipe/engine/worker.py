@@ -7,26 +7,48 @@ of each is kept, since a run goes through its slides one by one.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 
+from pathopipe.errors import SlideError
+from pathopipe.geometry import Frame
 from pathopipe.models.base import ModelSpec, Predictor
 from pathopipe.models.load import load_predictor
+from pathopipe.slide.base import SlideSpec
 from pathopipe.slide.open import open_slide
 from pathopipe.store.instances import InstanceStore
+from pathopipe.store.spec import StoreSpec
 from pathopipe.store.tiles import TileStore
 
-if TYPE_CHECKING:
-    from pathopipe.engine.tasks import PixelSource
+
+@dataclass(frozen=True)
+class PixelSource:
+    """Where a worker gets a slide's tiles: specs and absolute paths, never pixels or handles."""
+
+    slide: str
+    identity: str
+    """The slide's, so that a worker which lives longer than a run notices that the file was replaced."""
+    slide_spec: SlideSpec
+    frame: Frame
+    store: Path | None
+    """The ``tiles.zarr`` folder, or None where pixels are not kept."""
+    store_spec: StoreSpec
+
 
 _open: tuple[int, PixelSource, TileStore] | None = None
 
 
 def open_tiles(source: PixelSource) -> TileStore:
-    """Return this process's tile store of ``source``, opening slide and store on first use."""
+    """Return this process's tile store of ``source``, opening slide and store on first use.
+
+    Raises
+    ------
+    SlideError
+        If this process finds another file at the slide's path than the run was planned with.
+    """
     global _open
     # The process id: a handle inherited through a fork must not be shared with the parent.
     if _open and _open[:2] == (os.getpid(), source):
@@ -35,6 +57,9 @@ def open_tiles(source: PixelSource) -> TileStore:
         _open[2].close()
     cv2.setNumThreads(1)  # a worker has one core; OpenCV would start a thread a core of the machine
     slide = open_slide(source.slide, source.slide_spec)
+    if slide.info.identity != source.identity:
+        slide.close()
+        raise SlideError(f"{source.slide} is not the file that the run began with: it was replaced; run again")
     _open = (os.getpid(), source, TileStore.open(source.store, slide, source.frame, source.store_spec))
     return _open[2]
 

@@ -18,6 +18,7 @@ from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
 from pathopipe.slide import dicom, identity, scale, tiff
 from pathopipe.slide.base import SlideInfo, SlideSpec
+from pathopipe.slide.bounds import scanned
 from pathopipe.slide.colour import on_white
 from pathopipe.slide.levels import pyramid
 from pathopipe.slide.pyramid import PyramidSlide
@@ -144,7 +145,7 @@ def _info(path: str, file: str, handle: openslide.OpenSlide, spec: SlideSpec) ->
     levels = pyramid(handle.level_dimensions, _stated(handle))
     objective = scale.number(properties.get("openslide.objective-power"))
     found = scale.find_scale(_candidates(properties), spec.mpp, objective, spec.mpp_if_missing)
-    bounds = _bounds(properties)
+    bounds = scanned(properties, "openslide")
     everything = "\n".join(f"{key}={value}" for key, value in properties.items())
     return SlideInfo(
         path=path,
@@ -181,15 +182,6 @@ def _candidates(properties: Mapping[str, str]) -> list[scale.Candidate]:
     if properties.get("openslide.vendor") == GENERIC_TIFF and tag:
         own = []  # OpenSlide made it from the tag.
     return own + tag + scale.from_imagej(comment, x, y) + scale.from_comment(comment)
-
-
-def _bounds(properties: Mapping[str, str]) -> Box | None:
-    keys = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
-    values = [scale.number(properties.get(f"openslide.{key}")) for key in keys]
-    if None in values:
-        return None
-    x, y, width, height = (int(value) for value in values if value is not None)
-    return Box(x, y, x + width, y + height)
 
 
 def _identity(file: Path) -> str:

@@ -22,6 +22,7 @@ from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
 from pathopipe.slide import identity, scale, tiff
 from pathopipe.slide.base import SlideInfo, SlideSpec
+from pathopipe.slide.bounds import scanned
 from pathopipe.slide.colour import on_white
 from pathopipe.slide.levels import pyramid
 from pathopipe.slide.pyramid import PyramidSlide
@@ -125,7 +126,7 @@ def _info(path: str, handle: TiffSlide, spec: SlideSpec) -> SlideInfo:
     levels = pyramid(handle.level_dimensions)
     objective = scale.number(properties.get("tiffslide.objective-power"))
     found = scale.find_scale(_candidates(properties), spec.mpp, objective, spec.mpp_if_missing)
-    bounds = _bounds(properties)
+    bounds = scanned(properties, "tiffslide")
     everything = "\n".join(f"{key}={value}" for key, value in properties.items() if value is not None)
     return SlideInfo(
         path=path,
@@ -156,15 +157,6 @@ def _candidates(properties: dict[str, Any]) -> list[scale.Candidate]:
     if own and tag and (own[0].x, own[0].y) == (tag[0].x, tag[0].y):
         own = []  # tiffslide took it from the tag.
     return own + tag + scale.from_imagej(comment, x, y) + scale.from_comment(comment)
-
-
-def _bounds(properties: dict[str, Any]) -> Box | None:
-    keys = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
-    values = [scale.number(properties.get(f"tiffslide.{key}")) for key in keys]
-    if None in values:
-        return None
-    x, y, width, height = (int(value) for value in values if value is not None)
-    return Box(x, y, x + width, y + height)
 
 
 def _identity(handle: TiffSlide) -> str:
