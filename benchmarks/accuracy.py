@@ -81,8 +81,10 @@ def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndar
     below, right = halo + -small.shape[0] % stride, halo + -small.shape[1] % stride
     tile = cv2.copyMakeBorder(small, halo, below, halo, right, cv2.BORDER_REFLECT_101)
     outlines = predictor.predict(tile[np.newaxis])[0].outlines
-    placed = (outlines.coords - halo) * (width / size[0], height / size[1])
-    return painted(outlines.with_coords(placed), (height, width))
+    placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
+    # As in a slide's tiles: what has its centre in the halo is not this image's.
+    centres = placed.centroids()
+    return painted(placed.take(((centres >= 0) & (centres < (width, height))).all(axis=1)), (height, width))
 
 
 def painted(outlines: Outlines, shape: tuple[int, int]) -> np.ndarray:
