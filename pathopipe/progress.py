@@ -83,8 +83,7 @@ class Lines:
         """See :class:`Progress`."""
         self._stage, self._total, self._done, self._done_before = name, total, done, done
         self._began = self._told = time.monotonic()
-        counted = f" ({total} tiles, {done} done before)" if done else f" ({total} tiles)" if total else ""
-        self.say(f"{name}{counted}")
+        self.say(f"{name}: {total - done} to do{f', {done} done before' if done else ''}" if total else name)
 
     def advance(self, steps: int = 1) -> None:
         """See :class:`Progress`."""

@@ -15,7 +15,7 @@ def test_lines_tell_slide_stage_and_what_was_done_before():
         progress.stage("cells", 10, 4)
         progress.advance()
         progress.say("careful")
-    assert stream.getvalue().splitlines() == ["[2/3] a: cells (10 tiles, 4 done before)", "[2/3] a: careful"]
+    assert stream.getvalue().splitlines() == ["[2/3] a: cells: 6 to do, 4 done before", "[2/3] a: careful"]
 
 
 def test_quiet_says_nothing(capsys):
