@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pathopipe.models.train.dataset import Sample
 from pathopipe.models.train.drawn import draw, interior
-from pathopipe.models.train.noise import Field, Rng, bands, eosin, smooth
+from pathopipe.models.train.noise import Field, Rng, bands, eosin, flakes, smooth
 
 _SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
 _OWN_COLOURS = 0.12
 _BANDS = 0.3
+_FLAKES = 0.5
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Rgb = NDArray[np.uint8]
@@ -43,6 +44,8 @@ def real_patch(rng: Rng, sample: Sample, size: int) -> tuple[Rgb, Labels]:
 def drawn_patch(rng: Rng, size: int) -> tuple[Rgb, Labels]:
     """Return a patch drawn from nothing: (size, size, 3) and its labels (size, size)."""
     amount, labels = draw(rng, size)
+    if rng.random() < _FLAKES:
+        return _photograph(rng, _flaked(rng, amount, labels)), labels
     return _photograph(rng, _render(rng, amount, np.zeros_like(amount), labels)), labels
 
 
@@ -115,6 +118,21 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     density = nuclear[..., None] * h + plasma[..., None] * e
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)
+
+
+def _flaked(rng: Rng, amount: Field, labels: Labels) -> Field:
+    """Return RGB as :func:`_render`, a part of it covered by keratin; the nuclei below lose their ``labels``."""
+    size = len(amount)
+    cover = np.clip((smooth(rng, size, rng.uniform(60, 200)) + rng.uniform(-0.8, 1.2)) * rng.uniform(3, 20), 0, 1)
+    hidden = np.unique(labels[cover > 0.1])
+    below = np.isin(labels, hidden)
+    labels[below] = 0
+    rgb = _render(rng, amount * ~below, np.zeros_like(amount), labels)
+    layers = (flakes(rng, size) * cover)[..., None]
+    h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
+    e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))
+    density = layers * (h * rng.uniform(0.0, 1.1) + e * rng.uniform(0.2, 1.6))
+    return np.asarray(rgb * 10 ** (-density), np.float32)
 
 
 def _vector(rng: Rng, *spans: tuple[float, float]) -> Field:

@@ -37,6 +37,16 @@ def bands(rng: Rng, size: int) -> Field:
     return np.asarray(np.maximum(band * texture, 0), np.float32)
 
 
+def flakes(rng: Rng, size: int) -> Field:
+    """Return (size, size), 0 to 1: layered flakes of nuclear width with clefts between them, as keratin lies."""
+    layers = fibres(rng, size) * (0.6 + 0.4 * np.clip(smooth(rng, size, rng.uniform(8, 30)), -1, 1))
+    layers += smooth(rng, size, rng.uniform(3, 8)) * rng.uniform(0.03, 0.2)
+    clefts = np.clip(
+        (np.abs(smooth(rng, size, rng.uniform(10, 35))) - rng.uniform(0.0, 0.25)) * rng.uniform(3, 12), 0, 1
+    )
+    return np.asarray(np.clip(rng.uniform(0, 0.5) + layers, 0, 1.3) * clefts, np.float32)
+
+
 def eosin(rng: Rng, size: int) -> Field:
     """Return an eosin amount (size, size) in optical density: plasma and stroma at several scales, fibres and voids."""
     field = rng.uniform(0.1, 0.6) * np.ones((size, size), np.float32)
