@@ -87,17 +87,15 @@ def train(
 
     spec = _train_spec(config, settings or [], out)
     with show_progress(verbosity(verbose, quiet)) as progress:
-        begun = 0
+        progress.stage(f"train {spec.out.name}", spec.iterations)
+        told = 0
 
         def stepped(done: int, total: int, loss: float) -> None:
-            nonlocal begun
-            if not begun:
-                progress.stage(f"train {spec.out.name}", total, done)
-                begun = done
-            progress.advance(done - begun)
+            nonlocal told
+            progress.advance(done - told)
             if verbose:
-                progress.say(f"step {done}: loss {loss:.4f}")
-            begun = done
+                progress.say(f"step {done} of {total}: loss {loss:.4f}")
+            told = done
 
         print(fit(spec, stepped))
 
