@@ -14,6 +14,7 @@ print("== seams: cells at tile borders, bytes of several workers, memory ==", fl
 subprocess.run([sys.executable, HERE / "seams.py", "--size", "8000"], check=True)
 print("== accuracy: the shipped model beside the classical baseline ==", flush=True)
 if (DATA / "eval").is_dir():
-    subprocess.run([sys.executable, HERE / "accuracy.py", "--data", DATA], check=True)
+    for script in ("accuracy.py", "accuracy_run.py"):
+        subprocess.run([sys.executable, HERE / script, "--data", DATA], check=True)
 else:
     print(f"skipped: no evaluation images at {DATA / 'eval'} (set PATHOPIPE_TEST_DATA)")

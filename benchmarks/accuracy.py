@@ -36,9 +36,13 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
     options.add_argument("--model", default="nuclei")
     options.add_argument("--overlays", type=Path, help="Write a picture an image here, truth green, prediction red.")
+    options.add_argument("--count-border", action="store_true", help="Count nuclei centred in the mirrored border too.")
     chosen = options.parse_args()
     predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu"))
-    ways: dict[str, Segment] = {"classical": segment, "model": lambda rgb, mpp: predict_labels(predictor, rgb, mpp)}
+    ways: dict[str, Segment] = {
+        "classical": segment,
+        "model": lambda rgb, mpp: predict_labels(predictor, rgb, mpp, chosen.count_border),
+    }
     print(f"{'set':14} {'way':10}     F1     PQ    AJI  precision recall  CPU s")
     for name in ("miccai_seg15", "tcga_glioma36"):
         for way, method in ways.items():
@@ -70,7 +74,7 @@ def mpp_of(path: Path) -> float:
     return GLIOMA_MPP if "TCGA" in path.name else (0.25 if path.stem.endswith("40x") else 0.5)
 
 
-def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndarray:
+def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float, count_border: bool = False) -> np.ndarray:
     """Return the labels of ``rgb``, predicted at the model's resolution and drawn at the image's."""
     height, width = rgb.shape[:2]
     scale = mpp / predictor.card.mpp
@@ -83,6 +87,8 @@ def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndar
     outlines = predictor.predict(tile[np.newaxis])[0].outlines
     placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
     # As in a slide's tiles: what has its centre in the halo is not this image's.
+    if count_border:
+        return painted(placed, (height, width))
     centres = placed.centroids()
     return painted(placed.take(((centres >= 0) & (centres < (width, height))).all(axis=1)), (height, width))
 

@@ -1,0 +1,75 @@
+"""Accuracy through ``pathopipe run``: the evaluation images as slides, beside the classical baseline.
+
+    python benchmarks/accuracy_run.py --data FOLDER
+
+Nothing is chosen here: what lies beyond an image is white, as beyond a slide. The interval is of the difference in F1, by
+2,000 bootstrap samples of the images (the same images for both ways).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from accuracy import evaluate_set, mpp_of, painted
+from classical_baseline import segment
+
+from pathopipe.annotations.read import read_outlines
+from pathopipe.evaluation import evaluate_labels, pooled
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
+    data = options.parse_args().data
+    for name in ("miccai_seg15", "tcga_glioma36"):
+        folder = data / "eval" / name
+        with tempfile.TemporaryDirectory() as work:
+            ours = through_run(folder, Path(work))
+        theirs = evaluate_set(folder, segment, None).images
+        draws = np.random.default_rng(0).integers(0, len(ours), (2000, len(ours)))
+        stems = sorted(ours)
+        gaps = [pooled(ours[stems[i]] for i in d).f1 - pooled(theirs[stems[i]] for i in d).f1 for d in draws]
+        low, high = np.percentile(gaps, [2.5, 97.5])
+        one, other = pooled(ours.values()), pooled(theirs.values())
+        print(
+            f"{name:14} run F1 {one.f1:.3f} (precision {one.precision:.3f}, recall {one.recall:.3f}), classical "
+            f"{other.f1:.3f}, difference {one.f1 - other.f1:+.3f} [{low:+.3f}, {high:+.3f}]",
+            flush=True,
+        )
+
+
+def through_run(folder: Path, work: Path) -> dict:
+    """Return image stem to agreement for every image of ``folder``, analysed by the command line in ``work``."""
+    images = sorted((folder / "images").glob("*.png"))
+    (work / "slides").mkdir()
+    for path in images:
+        per_cm = 1e4 / mpp_of(path)
+        rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        tifffile.imwrite(
+            work / "slides" / f"{path.stem}.tif",
+            rgb,
+            tile=(256, 256),
+            photometric="rgb",
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+        )
+    command = [sys.executable, "-m", "pathopipe", "run", work / "slides", "--out", work / "out", "-q"]
+    subprocess.run([*command, "--set", "tissue.enabled=false"], check=True, stdout=subprocess.DEVNULL)
+    found = {}
+    for path in images:
+        truth = cv2.imread(str(folder / "labels" / path.name), cv2.IMREAD_UNCHANGED).astype(np.int32)
+        outlines = read_outlines(work / "out" / path.stem / "cells.geojson.zip").outlines
+        found[path.stem] = evaluate_labels(painted(outlines, truth.shape), truth)
+    return found
+
+
+if __name__ == "__main__":
+    main()
