@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy_run.py --data FOLDER
 
-Nothing is chosen here: what lies beyond an image is white, as beyond a slide. The interval is of the difference in F1, by
-2,000 bootstrap samples of the images (the same images for both ways).
+Nothing is chosen here: what lies beyond an image is white, as beyond a slide. The interval is of the difference in F1,
+by 2,000 bootstrap samples of the images (the same images for both ways).
 """
 
 from __future__ import annotations
