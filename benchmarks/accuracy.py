@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 from classical_baseline import segment
 
+from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.evaluation import EvaluationResult, evaluate_labels
-from pathopipe.geometry import Outlines
+from pathopipe.geometry import Box, Outlines
 from pathopipe.models.base import ModelSpec, Predictor
 from pathopipe.models.load import load_predictor
 
@@ -36,12 +37,11 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
     options.add_argument("--model", default="nuclei")
     options.add_argument("--overlays", type=Path, help="Write a picture an image here, truth green, prediction red.")
-    options.add_argument("--count-border", action="store_true", help="Count nuclei centred in the mirrored border too.")
     chosen = options.parse_args()
     predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu"))
     ways: dict[str, Segment] = {
         "classical": segment,
-        "model": lambda rgb, mpp: predict_labels(predictor, rgb, mpp, chosen.count_border),
+        "model": lambda rgb, mpp: predict_labels(predictor, rgb, mpp),
     }
     print(f"{'set':14} {'way':10}     F1     PQ    AJI  precision recall  CPU s")
     for name in ("miccai_seg15", "tcga_glioma36"):
@@ -74,23 +74,19 @@ def mpp_of(path: Path) -> float:
     return GLIOMA_MPP if "TCGA" in path.name else (0.25 if path.stem.endswith("40x") else 0.5)
 
 
-def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float, count_border: bool = False) -> np.ndarray:
+def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndarray:
     """Return the labels of ``rgb``, predicted at the model's resolution and drawn at the image's."""
     height, width = rgb.shape[:2]
     scale = mpp / predictor.card.mpp
     size = round(width * scale), round(height * scale)
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     halo, stride = predictor.card.halo_px, predictor.card.stride_px
-    # Images have no slide around them: mirrored, since white would be an edge that tissue does not have.
-    below, right = halo + -small.shape[0] % stride, halo + -small.shape[1] % stride
-    tile = cv2.copyMakeBorder(small, halo, below, halo, right, cv2.BORDER_REFLECT_101)
-    outlines = predictor.predict(tile[np.newaxis])[0].outlines
+    inside = Box(0, 0, *size)
+    read = Box(-halo, -halo, size[0] + halo + -size[0] % stride, size[1] + halo + -size[1] % stride)
+    found = predictor.predict(mirrored(np.asarray(small, np.uint8), inside, read)[np.newaxis])[0]
+    outlines = cut_at_border(found, inside, read).outlines
     placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
-    # As in a slide's tiles: what has its centre in the halo is not this image's.
-    if count_border:
-        return painted(placed, (height, width))
-    centres = placed.centroids()
-    return painted(placed.take(((centres >= 0) & (centres < (width, height))).all(axis=1)), (height, width))
+    return painted(placed, (height, width))
 
 
 def painted(outlines: Outlines, shape: tuple[int, int]) -> np.ndarray:

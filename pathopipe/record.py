@@ -21,7 +21,7 @@ from pathopipe.tiling.grid import TileGrid
 Status = Literal["complete", "incomplete", "failed", "skipped"]
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
-_INSTANCES_VERSION = 1
+_INSTANCES_VERSION = 2
 _RESULTS_VERSION = 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles
 from pathopipe.errors import SlideError
 from pathopipe.models.base import ModelSpec
@@ -43,14 +44,16 @@ class PredictTiles:
         pixels, readable, outcomes = [], [], []
         for tile in tiles:
             try:
-                pixels.append(store.read(tile.read))
+                inside = tile.read.clipped(self.source.frame.box)
+                pixels.append(mirrored(store.read(inside), inside, tile.read))
                 readable.append(tile)
             except SlideError as error:
                 outcomes.append(TileOutcome(tile, 0, str(error)))
         if readable:
             predicted = open_predictor(self.model).predict(np.stack(pixels))
             for tile, rgb, instances in zip(readable, pixels, predicted, strict=True):
-                instances = measure(rgb, instances)
+                inside = tile.read.clipped(self.source.frame.box)
+                instances = measure(rgb, cut_at_border(instances, inside, tile.read))
                 outlines = instances.outlines
                 origin = np.array([tile.read.x0, tile.read.y0])
                 # float64 until here: float32 halves would cost precision far from the origin.
