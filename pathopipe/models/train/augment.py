@@ -79,7 +79,9 @@ def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
     )
     cell = np.floor((map_x + 0.5) / width).astype(np.int32) * 31 + np.floor((map_y + 0.5) / height).astype(np.int32)
     ids = (found + (cell - cell.min()) * (int(labels.max()) + 1)) * (found > 0)
-    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape).astype(np.int32) + int(ids.min() > 0)
+    present = np.bincount(ids.ravel()) > 0
+    present[0] = False
+    return (np.cumsum(present) * present).astype(np.int32)[ids]
 
 
 def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:

@@ -30,15 +30,16 @@ def draw(rng: Rng, size: int) -> tuple[Field, NDArray[np.int32]]:
 def _centres(rng: Rng, size: int, apart: float, density: Field) -> NDArray[np.float64]:
     """Return points (n, 2), mostly ``apart`` from one another, where ``density`` lets them be."""
     tries = rng.uniform(0, size, (int(1.6 * (size / apart) ** 2) + 4, 2))
-    kept: list[NDArray[np.float64]] = []
-    for point in tries:
-        x, y = point.astype(int)
-        if density[y, x] < 0:
-            continue
-        near = min((float(np.hypot(*(point - other))) for other in kept), default=np.inf)
-        if near > apart or (near > apart * 0.6 and rng.random() < 0.15):
-            kept.append(point)
-    return np.array(kept).reshape(-1, 2)
+    tries = tries[density[tuple(tries.T[::-1].astype(int))] >= 0]
+    crowded = rng.random(len(tries)) < 0.15
+    kept = np.zeros_like(tries)
+    count = 0
+    for point, closer in zip(tries, crowded, strict=True):
+        near = np.hypot(*(kept[:count] - point).T).min(initial=np.inf)
+        if near > apart * (0.6 if closer else 1):
+            kept[count] = point
+            count += 1
+    return kept[:count]
 
 
 def _shape(rng: Rng, diameter: float, stretch: float, angle: float) -> NDArray[np.float64]:

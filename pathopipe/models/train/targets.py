@@ -7,14 +7,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pathopipe.models.network import OUTPUT_STRIDE
 
 _LONGEST = 40
 """No ray is followed further, in output pixels."""
-_RAY_SHARE = 0.3
-"""Share of the foreground pixels whose distances are computed: neighbours say the same, and it halves the time."""
+_RAY_SHARE = 0.15
+"""Share of the foreground pixels whose distances are computed: neighbours say the same, and it saves time."""
 Labels = NDArray[np.int32]
 Map = NDArray[np.float32]
 
@@ -74,7 +73,8 @@ def _depth(labels: Labels) -> tuple[Map, Map]:
 
 def _deepest(depth: NDArray[np.floating], labels: Labels) -> Map:
     """Return (labels,) the largest ``depth`` in every nucleus; 1 for the background and where there is none."""
-    deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(int(labels.max()) + 1)), np.float32)
+    deepest = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(deepest, labels.ravel(), depth.ravel())
     deepest[0] = 1
     return np.where(deepest > 0, deepest, 1)
 
