@@ -1,9 +1,7 @@
-"""``pathopipe models`` and ``evaluate``: the models there are, and how good they are."""
+"""``pathopipe models``: the models there are."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +10,6 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command("models")(models)
-    app.command("evaluate")(evaluate)
 
 
 def models(
@@ -41,21 +38,3 @@ def models(
     for title, lines in (("data", card.data), ("accuracy", card.accuracy), ("limits", card.limits)):
         for number, line in enumerate(lines):
             print(f"  {title if not number else '':14} {line}")
-
-
-def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PRED", help="Label image, GeoJSON, or a folder of them.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The same for the truth, matched by file stem.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Compare outlines with the truth: PQ, AJI, F1 at IoU 0.5, AP@0.5…0.9, per image and in all.
-
-    **Example**
-
-    `pathopipe evaluate results/a/cells.geojson.zip a.truth.geojson.zip`
-    """
-    from pathopipe.annotations.read import read_outlines
-    from pathopipe.evaluation import as_text, evaluate_files
-
-    result = evaluate_files(predicted, truth, lambda path: read_outlines(path).outlines)
-    print(json.dumps(result.as_dict(), indent=2) if as_json else as_text(result))

@@ -1,15 +1,9 @@
-"""How well predicted nuclei agree with the truth: from label images, polygons, or files of them."""
+"""How well predicted nuclei agree with the truth, or several raters with each other."""
 
-from pathopipe.evaluation.agreement import (
-    THRESHOLDS,
-    Agreement,
-    EvaluationError,
-    EvaluationResult,
-    evaluate_labels,
-    evaluate_outlines,
-    pooled,
-)
-from pathopipe.evaluation.files import as_text, evaluate_files
+from pathopipe.evaluation.agreement import THRESHOLDS, Agreement, evaluate_labels, evaluate_outlines, pooled
+from pathopipe.evaluation.files import evaluate_files
+from pathopipe.evaluation.pairs import EvaluationError
+from pathopipe.evaluation.result import EvaluationResult, as_text
 
 __all__ = [
     "THRESHOLDS",

@@ -1,0 +1,81 @@
+"""Label images from files: 0 is background, every other value one object; and their objects as polygons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from pathopipe.evaluation.pairs import EvaluationError
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+
+
+def is_label_image(path: Path) -> bool:
+    """Return whether the name of ``path`` is that of a label image."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_labels(path: Path) -> NDArray[np.integer]:
+    """Return the label image in a PNG, TIFF or NPY file as it is there.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            labels = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".png":
+            from PIL import Image
+
+            with Image.open(path) as image:
+                labels = np.asarray(image)
+        else:
+            labels = _read_tiff(path)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"cannot read the label image {path} ({error})") from error
+    return np.asarray(labels)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    try:
+        return np.asarray(tifffile.imread(path))
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
+
+
+def label_polygons(labels: NDArray[np.integer]) -> NDArray[np.object_]:
+    """Return (n,) shapely polygons of the objects of a label image (h, w), in the order of their values.
+
+    They follow the edges of the pixels, so their areas are the numbers of pixels; an object in several pieces is a
+    MultiPolygon, and one with a hole has it.
+
+    Raises
+    ------
+    EvaluationError
+        If it is no label image.
+    """
+    if labels.ndim != 2 or labels.dtype.kind not in "iub" or (labels.size and labels.min() < 0):
+        raise EvaluationError(f"no label image: shape {labels.shape}, type {labels.dtype}, or values below 0")
+    # Every row is cut into runs of one value; a run is a box, and an object the union of its boxes.
+    starts = np.ones(labels.shape, np.bool_)
+    starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
+    y, x0 = np.nonzero(starts)
+    x1 = np.append(x0[1:], 0)
+    x1[np.append(y[1:] != y[:-1], True)] = labels.shape[1] if labels.size else 0
+    value = labels[y, x0]
+    order = np.argsort(value, kind="stable")
+    order = order[value[order] != 0]
+    boxes = shapely.box(x0[order], y[order], x1[order], y[order] + 1)
+    first = np.flatnonzero(np.diff(value[order].astype(np.int64), prepend=0))
+    polygons = np.empty(len(first), object)
+    for number, run in enumerate(np.split(boxes, first[1:]) if len(first) else []):
+        polygons[number] = shapely.union_all(run)
+    return polygons

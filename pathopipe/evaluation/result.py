@@ -1,0 +1,76 @@
+"""The figures of several images: each image's, all objects pooled, the mean over the images, and the intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pathopipe.evaluation.agreement import Agreement, pooled
+from pathopipe.evaluation.intervals import CONFIDENCE, DRAWS, Intervals, bootstrap
+
+_COLUMNS = {
+    "f1": "F1", "pq": "PQ", "sq": "SQ", "aji": "AJI", "aji_plus": "AJI+", "dice": "Dice", "ap_0.5": "AP@.5",
+    "ap_0.7": "AP@.7", "ap_0.9": "AP@.9",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Several images compared."""
+
+    images: dict[str, Agreement]
+    """File stem to agreement, sorted."""
+
+    @cached_property
+    def pooled(self) -> Agreement:
+        """All objects of all images counted together."""
+        return pooled(self.images.values())
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean over the images of a figure such as "pq", without the images where it does not exist."""
+        values = [value for image in self.images.values() if (value := image.figure(name)) is not None]
+        return float(np.mean(values)) if values else None
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """95 % intervals of the pooled figures and of the means, by bootstrap over the images."""
+        return bootstrap(list(self.images.values()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return {"images": {stem: figures}, "pooled": figures, "mean": figures, "intervals": {…}}."""
+        return {
+            "images": {stem: image.as_dict() for stem, image in self.images.items()},
+            "pooled": self.pooled.as_dict(),
+            "mean": {name: self.mean(name) for name in self.pooled.fractions},
+            "intervals": self.intervals.as_dict(),
+        }
+
+
+def as_text(result: EvaluationResult) -> str:
+    """Return ``result`` as a table: a row an image, then all objects pooled and the mean, each with its interval."""
+    wide = max([len(stem) for stem in result.images] + [8])
+    lines = [f"{'image':{wide}}  truth  found " + " ".join(f"{title:>6}" for title in _COLUMNS.values())]
+    for stem, image in [*result.images.items(), ("pooled", result.pooled)]:
+        counts = f"{image.truth:6d} {image.predicted:6d}"
+        lines.append(f"{stem:{wide}} {counts} " + _cells([image.figure(name) for name in _COLUMNS]))
+    lines += _interval_rows(result.intervals.pooled, wide)
+    lines.append(f"{'mean':{wide}} {'':13} " + _cells([result.mean(name) for name in _COLUMNS]))
+    lines += _interval_rows(result.intervals.mean, wide)
+    told = f"{CONFIDENCE:.0%} interval: bootstrap over the {len(result.images)} images, {DRAWS:,} samples"
+    reasons = result.intervals.reasons
+    return "\n".join([*lines, f"no interval: {reasons['all']}" if "all" in reasons else told])
+
+
+def _interval_rows(intervals: dict[str, tuple[float, float]], wide: int) -> list[str]:
+    if not intervals:
+        return []
+    bounds = [intervals.get(name, (None, None)) for name in _COLUMNS]
+    titles = f"  {CONFIDENCE:.0%} from", "      to"
+    return [f"{title:{wide}} {'':13} " + _cells([each[side] for each in bounds]) for side, title in enumerate(titles)]
+
+
+def _cells(figures: list[float | None]) -> str:
+    return " ".join("     –" if figure is None else f"{figure:6.3f}" for figure in figures)
