@@ -19,6 +19,7 @@ LABELS = {
     "eccentricity": "Eccentricity",
     "solidity": "Solidity",
     "score": "Detection probability",
+    "class_probability": "Class probability",
     "hematoxylin_od_mean": "Hematoxylin: Mean OD",
 }
 """Column of ``cells.parquet`` to its name in QuPath. A model's or stain's further measurements keep their own names."""

@@ -22,7 +22,12 @@ def load_net(file: ModelFile) -> StarNet:
         If the weights are not those of its network.
     """
     try:
-        net = StarNet(NetSpec(**file.net))
+        spec = NetSpec(**file.net)
+        if spec.classes != len(file.card.classes):
+            raise ModelError(
+                f"{file.path}: its card names {len(file.card.classes)} classes, its network tells {spec.classes} apart"
+            )
+        net = StarNet(spec)
         tensors = {name: value.float() for name, value in load_file(file.path).items()}
         missing, unexpected = net.load_state_dict(tensors, strict=False)
     except (ValidationError, SafetensorError, RuntimeError) as error:
@@ -33,15 +38,54 @@ def load_net(file: ModelFile) -> StarNet:
     return net
 
 
-def begun_from(path: Path, spec: NetSpec) -> StarNet:
+def begun_from(path: Path, spec: NetSpec, classes: tuple[str, ...] = ()) -> StarNet:
     """Return the network of the model file ``path``, to train it further.
+
+    Where the classes are others than the file's, all weights are kept but those of the class head, which begins anew.
+
+    Parameters
+    ----------
+    path : Path
+        The model file.
+    spec : NetSpec
+        The network that is asked for.
+    classes : tuple of str
+        Names of the classes that are asked for.
 
     Raises
     ------
     ModelError
         If it is no model file, or its network is not as ``spec`` says.
     """
-    net = load_net(read_model_file(path))
-    if net.spec != spec:
+    file = read_model_file(path)
+    net = load_net(file)
+    if net.spec.model_copy(update={"classes": spec.classes}) != spec:
         raise ModelError(f"{path} has the network {net.spec}, the training asks for {spec}: use the same net")
-    return net
+    if keeps_class_head(file, spec, classes):
+        return net
+    begun = StarNet(spec)
+    begun.load_state_dict({name: value for name, value in net.state_dict().items() if not _of_classes(name)}, False)
+    return begun
+
+
+def keeps_class_head(file: ModelFile, spec: NetSpec, classes: tuple[str, ...]) -> bool:
+    """Return whether the classes asked for are the file's, or there is but one and so no class head."""
+    count = len(file.card.classes)
+    return spec.classes == count and (count == 1 or file.card.classes == classes)
+
+
+def told_of_start(file: ModelFile, spec: NetSpec, classes: tuple[str, ...]) -> str:
+    """Return in a sentence what a training that starts from ``file`` keeps of it, and what begins anew."""
+    name = f"{file.card.name} {file.card.version}"
+    if keeps_class_head(file, spec, classes):
+        return f"Started from {name}: all weights are kept."
+    if spec.classes == 1:
+        return f"Started from {name}: all weights are kept but its class head, since one class needs none."
+    return (
+        f"Started from {name} (classes: {', '.join(file.card.classes)}): what finds and outlines nuclei is kept, "
+        f"the class head begins anew for {', '.join(classes)}."
+    )
+
+
+def _of_classes(weight: str) -> bool:
+    return weight.startswith("classes.")

@@ -1,14 +1,16 @@
-"""The star-convex network: an image in, probability, foreground, boundary and radial distances out, at half resolution.
+"""The star-convex network: an image in, probability, foreground, boundary, distances and classes out, at half size.
 
 The outputs are those of StarDist (Schmidt et al. 2018, "Cell detection with star-convex polygons") with a foreground
 and a boundary map beside them; the network is a small residual pyramid of plain 3 × 3 convolutions, written so that
 its receptive field is small and known: what it says about a pixel depends on no pixel further than :func:`reach_px`,
 and tiles that overlap by that much agree exactly. So there are no global statistics (no group or instance
-normalisation) and no strides above 8.
+normalisation) and no strides above 8. Classes are read from the last layer by a 1 × 1 convolution, which widens
+nothing.
 """
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +22,8 @@ STRIDE = 8
 """The coarsest stride: sizes and origins of tiles are multiples of it."""
 OUTPUT_STRIDE = 2
 """Working pixels per pixel of the output maps."""
+MOST_CLASSES = 250
+"""Classes are numbered in a byte, and training needs numbers besides."""
 
 
 class NetSpec(Spec):
@@ -33,11 +37,18 @@ class NetSpec(Spec):
     """Channels of the last layer before the outputs."""
     rays: int = Field(32, ge=8, le=128)
     """Radial distances per pixel, counter-clockwise in (x, y) from the x axis."""
+    classes: int = Field(1, ge=1, le=MOST_CLASSES)
+    """Classes that nuclei are told apart in; with one there is no class head."""
 
     @property
     def outputs(self) -> int:
-        """Output channels: probability, foreground and boundary (logits), then the distances."""
-        return 3 + self.rays
+        """Output channels: probability, foreground and boundary (logits), the distances, the classes (logits)."""
+        return 3 + self.rays + self.class_outputs
+
+    @property
+    def class_outputs(self) -> int:
+        """How many of them, the last ones, are logits of classes: none where there is one class."""
+        return self.classes if self.classes > 1 else 0
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -76,14 +87,15 @@ class StarNet(nn.Module):
         self.up4 = _conv(w4, w4)
         self.to2 = _conv(w4, w2, kernel=1)
         self.up2 = _conv(w2, spec.head)
-        self.out = nn.Conv2d(spec.head, spec.outputs, 1)
+        self.out = nn.Conv2d(spec.head, 3 + spec.rays, 1)
+        self.classes = nn.Conv2d(spec.head, spec.classes, 1) if spec.classes > 1 else None
         assert self.out.bias is not None
         # Nuclei cover little: starting at a probability of 0.1 saves the first hundred iterations.
         nn.init.constant_(self.out.bias[:3], -2.2)
         nn.init.constant_(self.out.bias[3:], 2.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits of probability, foreground and boundary, then the distances in output pixels (may be < 0)."""
+        """Return logits of probability, foreground, boundary; distances in output pixels (may be < 0); class logits."""
         relu = functional.relu
         x2 = self.at2(relu(self.stem(x), inplace=True))
         x4 = self.at4(relu(self.down4(x2), inplace=True))
@@ -91,7 +103,7 @@ class StarNet(nn.Module):
         y4 = relu(self.up4(relu(x4 + _twice(self.to4(x8)))), inplace=True)
         y2 = relu(self.up2(relu(x2 + _twice(self.to2(y4)))), inplace=True)
         out: Tensor = self.out(y2)
-        return out
+        return out if self.classes is None else torch.cat([out, self.classes(y2)], dim=1)
 
 
 def _twice(x: Tensor) -> Tensor:

@@ -31,10 +31,22 @@ Map = NDArray[np.float32]
 Index = NDArray[np.int64]
 
 
+class Decoded(NamedTuple):
+    """The nuclei of a tile."""
+
+    outlines: Outlines
+    score: NDArray[np.float32]
+    """(n,) the smoothed probability at the peak."""
+    regions: Map
+    """(h, w) which region every output pixel belongs to, from 1; 0 for the background."""
+    region: Index
+    """(n,) the region of each nucleus."""
+
+
 def decode(
     probability: Map, foreground: Map, distances: Map, spec: DecodeSpec, pixel: float, longest: float
-) -> tuple[Outlines, NDArray[np.float32]]:
-    """Return outlines and scores of the nuclei in one tile, ordered by row, then column of the centroid.
+) -> Decoded:
+    """Return the nuclei in one tile, ordered by row, then column of the centroid.
 
     Parameters
     ----------
@@ -51,17 +63,16 @@ def decode(
 
     Returns
     -------
-    Outlines, (n,) float32
-        The score is the smoothed probability at the peak.
+    Decoded
     """
     relief = np.asarray(cv2.GaussianBlur(probability, (3, 3), 0.7), np.float32)
     cells = np.flatnonzero((foreground > spec.foreground) | (relief > spec.threshold))
     tops, top_of_cell = _basins(relief, cells)
     passes = _passes(relief, cells, top_of_cell, len(tops))
     owner, peaks = _owners(relief, distances, tops, passes, spec)
-    if not len(peaks):
-        return Outlines.empty(), np.zeros(0, np.float32)
     labels = np.zeros(relief.shape, np.float32)
+    if not len(peaks):
+        return Decoded(Outlines.empty(), np.zeros(0, np.float32), labels, np.zeros(0, np.int64))
     labels.flat[cells] = owner[top_of_cell]
     centres, axes = _shapes(labels, peaks)
     directions = _directions(axes, spec.vertices)
@@ -81,7 +92,7 @@ def decode(
     kept = _plausible(outlines, radii, longest, spec)
     centroids = np.round(outlines.centroids()[kept], 3)
     kept = kept[np.lexsort((centroids[:, 0], centroids[:, 1]))]
-    return outlines.take(kept), relief.flat[peaks[kept]].astype(np.float32)
+    return Decoded(outlines.take(kept), relief.flat[peaks[kept]].astype(np.float32), labels, kept + 1)
 
 
 def _basins(relief: Map, cells: Index) -> tuple[Index, Index]:

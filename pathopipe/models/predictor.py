@@ -10,6 +10,7 @@ from torch import Tensor
 from pathopipe.instances import Instances
 from pathopipe.models.base import ModelCard, ModelSpec
 from pathopipe.models.card import ModelFile
+from pathopipe.models.classify import CLASS_PROBABILITY, classified
 from pathopipe.models.device import visible_gpus
 from pathopipe.models.net_file import load_net
 from pathopipe.models.network import OUTPUT_STRIDE, folded, normalised
@@ -31,7 +32,9 @@ class StarPredictor:
         self._decode = file.decode if low is None else file.decode.model_copy(update={"threshold": max(low, 1e-3)})
         self.device = torch.device("cuda" if visible_gpus(spec.device) else "cpu")
         self._batch = spec.batch_tiles or _GPU_BATCH
-        self._net = folded(load_net(file)).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = load_net(file)
+        self._classes = slice(3 + net.spec.rays, net.spec.outputs)
+        self._net = folded(net).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu":
             torch.set_num_threads(1)
 
@@ -61,7 +64,10 @@ class StarPredictor:
         ]
 
     def maps(self, tiles: NDArray[np.uint8], size: int = 1) -> NDArray[np.float32]:
-        """Return the network's output (n, 3 + rays, h / 2, w / 2): probability, foreground, boundary, distances."""
+        """Return the network's output (n, outputs, h / 2, w / 2).
+
+        Probability, foreground and boundary, the distances, and where there are several classes their probabilities.
+        """
         count = len(tiles)
         if count < size or not tiles.flags.writeable:  # torch wants memory that it could write to
             tiles = np.concatenate([tiles, np.zeros((size - count, *tiles.shape[1:]), np.uint8)])
@@ -70,9 +76,15 @@ class StarPredictor:
             pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(self.device).permute(0, 3, 1, 2)
             out: Tensor = self._net(normalised(pixels)).float()[:count]
             out[:, :3].sigmoid_()
+            if self._classes.start < out.shape[1]:
+                out[:, self._classes] = out[:, self._classes].softmax(dim=1)
             return out.contiguous().cpu().numpy()
 
     def _instances(self, maps: NDArray[np.float32]) -> Instances:
         longest = self._card.max_diameter_um / self._card.mpp
-        outlines, score = decode(maps[0], maps[1], maps[3:], self._decode, OUTPUT_STRIDE, longest)
-        return Instances(outlines, score, np.zeros(len(score), np.uint8), self._card.classes)
+        rays = maps[3 : self._classes.start]
+        found = decode(maps[0], maps[1], rays, self._decode, OUTPUT_STRIDE, longest)
+        if len(self._card.classes) == 1:
+            return Instances(found.outlines, found.score, np.zeros(len(found.score), np.uint8), self._card.classes)
+        class_id, probability = classified(maps[self._classes], found.regions, found.region)
+        return Instances(found.outlines, found.score, class_id, self._card.classes, {CLASS_PROBABILITY: probability})

@@ -56,7 +56,7 @@ def found(ellipses, shape=(96, 96), longest=64.0, **settings_):
 )
 def test_outline_has_the_area_and_place_of_what_was_drawn(ellipse):
     x, y, long, short, degrees = ellipse
-    outlines, score = found([ellipse])
+    outlines, score, *_ = found([ellipse])
     assert len(outlines) == 1
     assert score[0] > 0.6
     assert outlines.areas()[0] == pytest.approx(np.pi * long * short, rel=0.06)
@@ -70,7 +70,7 @@ def test_outline_has_the_area_and_place_of_what_was_drawn(ellipse):
 
 
 def test_touching_discs_are_told_apart():
-    outlines, _ = found([(60, 60, 8, 8, 0), (75, 60, 8, 8, 0)])
+    outlines, *_ = found([(60, 60, 8, 8, 0), (75, 60, 8, 8, 0)])
     assert len(outlines) == 2
     assert outlines.areas() == pytest.approx([np.pi * 64] * 2, rel=0.12)
     first, second = outlines.to_shapely()
@@ -78,7 +78,7 @@ def test_touching_discs_are_told_apart():
 
 
 def test_order_is_by_row_then_column():
-    outlines, _ = found([(150, 40, 6, 6, 0), (40, 40, 6, 6, 0), (90, 20, 6, 6, 0)])
+    outlines, *_ = found([(150, 40, 6, 6, 0), (40, 40, 6, 6, 0), (90, 20, 6, 6, 0)])
     assert outlines.centroids()[:, 0] == pytest.approx([90, 40, 150], abs=0.5)
 
 
@@ -88,7 +88,7 @@ def test_larger_than_the_largest_is_dropped():
 
 def test_nothing_is_found_on_nothing():
     nothing = np.zeros((32, 32), np.float32)
-    outlines, score = decode(nothing, nothing, np.zeros((RAYS, 32, 32), np.float32), DecodeSpec(), 2, 64)
+    outlines, score, *_ = decode(nothing, nothing, np.zeros((RAYS, 32, 32), np.float32), DecodeSpec(), 2, 64)
     assert len(outlines) == len(score) == 0
 
 
@@ -100,7 +100,7 @@ def test_every_polygon_is_valid_whatever_the_maps(seed):
         cv2.resize(rng.random((12, 12)).astype(np.float32), (64, 64), interpolation=cv2.INTER_CUBIC) for _ in range(2)
     )
     distances = rng.uniform(-2, 12, (RAYS, 64, 64)).astype(np.float32)
-    outlines, score = decode(probability, foreground, distances, DecodeSpec(threshold=0.3), 2, 64)
+    outlines, score, *_ = decode(probability, foreground, distances, DecodeSpec(threshold=0.3), 2, 64)
     assert shapely.is_valid(outlines.to_shapely()).all()
     assert len(score) == len(outlines)
     bounds = outlines.bounds()
@@ -118,8 +118,8 @@ def test_an_outline_does_not_depend_on_what_is_far_away(seed):
         for y in (30, 60, 150)
     ]
     probability, foreground, distances = maps_of(ellipses)
-    whole, _ = decode(probability, foreground, distances, DecodeSpec(), 2, 64)
-    part, _ = decode(probability[:56, :56], foreground[:56, :56], distances[:, :56, :56], DecodeSpec(), 2, 64)
+    whole, *_ = decode(probability, foreground, distances, DecodeSpec(), 2, 64)
+    part, *_ = decode(probability[:56, :56], foreground[:56, :56], distances[:, :56, :56], DecodeSpec(), 2, 64)
     near = whole.take(whole.bounds().max(axis=1) < 100)
     assert len(near) >= 5
     assert np.array_equal(near.coords, part.take(part.bounds().max(axis=1) < 100).coords)
