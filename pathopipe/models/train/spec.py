@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from pathopipe.models.network import NetSpec
+from pathopipe.models.train.sets import TrainingSet
 from pathopipe.spec import Spec
 
 
-class ImageSet(Spec):
-    """A folder of training images: ``images/ID.png`` (RGB) and ``labels/ID.png`` (16-bit instance ids)."""
+def _switch(value: Any) -> Any:
+    """Return "on" or "off" for the booleans that YAML makes of these words."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
-    folder: Path
-    """The folder; relative paths start at the configuration file's folder."""
-    mpp: float | None = Field(None, gt=0)
-    """µm per pixel of all its images; None scales each image by its own median nucleus."""
-    weight: float = Field(1.0, gt=0)
-    """How often its images are drawn, relative to those of other sets."""
-    group_weights: dict[str, float] = Field(default_factory=dict)
-    """Factor on the weight of the images of a group in ``groups.csv`` (columns id, group)."""
-    held_out: tuple[str, ...] = ()
-    """Groups, image ids, or the first eight characters of ids that are not trained on."""
-    licence: str = "not stated"
-    """Licence of the images, for the model card."""
-    title: str = ""
-    """What the images are, for the model card."""
+
+class LossSpec(Spec):
+    """What the network is told off for, and how much; a weight of 0 leaves a part out."""
+
+    kind: Literal["bce", "focal"] = "bce"
+    """For the probability: cross-entropy, or quality focal loss (Li et al. 2020), which spares what is nearly right."""
+    focal_gamma: float = Field(2.0, ge=0)
+    """How much focal loss spares it; 0 is cross-entropy."""
+    probability: float = Field(1.0, ge=0)
+    """Weight of the probability."""
+    foreground: float = Field(0.5, ge=0)
+    """Weight of the cross-entropy of the foreground."""
+    dice: float = Field(0.0, ge=0)
+    """Weight of the Dice loss of the foreground (Milletari et al. 2016), over the pixels of the whole batch."""
+    boundary: float = Field(0.5, ge=0)
+    """Weight of the cross-entropy of the boundary."""
+    distances: float = Field(0.3, ge=0)
+    """Weight of the error of the radial distances."""
+    classes: float = Field(0.5, ge=0)
+    """Weight of the cross-entropy of the classes, over the pixels of nuclei whose class is known."""
+
+
+class ValidationSpec(Spec):
+    """How the held-out images are used during training; without held-out images nothing of it happens."""
+
+    every: int = Field(250, ge=0)
+    """Steps between validations; one more follows the last step. 0 for none."""
+    keep: Literal["last", "best"] = "last"
+    """Which averaged weights become the model: those after the last step, or those of the highest F1."""
+    patience: int | None = Field(None, ge=1)
+    """Training stops after so many validations without a higher F1; None goes on to the last step."""
 
 
 class TrainSpec(Spec):
@@ -34,16 +54,19 @@ class TrainSpec(Spec):
 
     out: Path = Path("model.safetensors")
     """The model file to write; checkpoints lie beside it as ``<out>.checkpoint``."""
-    sets: tuple[ImageSet, ...] = ()
-    """Folders of images; without any only drawn images are trained on."""
+    sets: tuple[TrainingSet, ...] = ()
+    """Folders of images and annotated slides; without any only drawn images are trained on."""
     start: Path | None = None
-    """A model file whose weights to begin from, of the same ``net``; None begins from random ones."""
+    """A model file, or the name of a model such as nuclei, whose weights to begin from; ``net``, ``mpp``,
+    ``max_diameter_um`` and ``threshold`` are then its own unless they are given. None begins from random weights."""
     name: str = "nuclei"
     """Name on the model card."""
     version: str = "1"
     """Version on the model card."""
     class_name: str = "Nucleus"
     """The class that the model finds; QuPath shows it."""
+    classes: tuple[str, ...] = ()
+    """Names of several classes that the model tells apart; without any it has the one of ``class_name``."""
     licence: str = "Apache-2.0"
     """Licence of the weights."""
     accuracy: tuple[str, ...] = ()
@@ -66,8 +89,22 @@ class TrainSpec(Spec):
     """Patches a step."""
     patch_px: int = Field(192, ge=64, multiple_of=8)
     """Side of a patch in working pixels."""
+    hold_out_share: float = Field(0.0, ge=0, lt=1)
+    """Share of each set's images that is held out besides ``held_out``, whole groups at a time, chosen by the seed."""
+    validation: ValidationSpec = ValidationSpec()
+    """Measuring on the held-out images."""
+    loss: LossSpec = LossSpec()
+    """What is minimised."""
     learning_rate: float = Field(2e-3, gt=0)
-    """Peak of the cosine schedule."""
+    """Peak of the schedule."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Whether the rate falls to 0 along half a cosine, or stays."""
+    warm_up: int = Field(50, ge=0)
+    """Steps over which the rate rises from 0."""
+    weight_decay: float = Field(1e-2, ge=0)
+    """Of AdamW, on the convolutions' weights."""
+    ema_decay: float = Field(0.997, ge=0, lt=1)
+    """How much of the averaged weights a step keeps; they become the model."""
     drawn: float = Field(0.25, ge=0, le=1)
     """Share of patches that are drawn from nothing."""
     seed: int = 1
@@ -76,5 +113,38 @@ class TrainSpec(Spec):
     """Processes that prepare patches."""
     threads: int = Field(1, ge=1)
     """Threads of the network on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network is trained; "auto" takes CUDA where there is one."""
+    processes: int | None = Field(None, ge=1)
+    """Processes that share each batch; None takes one a GPU, one on a CPU. ``batch`` must be a multiple of it."""
+    bf16: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = "auto"
+    """Convolutions in bfloat16: "auto" on a GPU, and on a CPU that has instructions for it."""
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; an interrupted run goes on from the last."""
+    checkpoint_minutes: float = Field(3.0, gt=0)
+    """A checkpoint is written too when the last is so old."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the model's classes, in the order of ``Instances.class_id``."""
+        return self.classes or (self.class_name,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _net_tells_classes_apart(cls, given: Any) -> Any:
+        """Size the network's class head by the names, so that nobody has to count them."""
+        if not isinstance(given, dict) or not given.get("classes"):
+            return given
+        net, count = given.get("net") or {}, len(given["classes"])
+        if isinstance(net, NetSpec):
+            return {**given, "net": net.model_copy(update={"classes": count})}
+        return {**given, "net": {"classes": count, **net}} if isinstance(net, dict) else given
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        names = self.class_names
+        if len(set(names)) < len(names) or not all(name.strip() and name == " ".join(name.split()) for name in names):
+            raise ValueError(f"class names must be different, not empty, and on one line, not {names}")
+        if self.net.classes != len(names):
+            raise ValueError(f"net.classes is {self.net.classes}, but the classes are {', '.join(names)}: leave it out")
+        return self
