@@ -33,7 +33,7 @@ def train(
     `pathopipe train --config workflows/train-nuclei/nuclei.yaml --out mine.safetensors`   then
     `pathopipe run slides/ --out results/ --model mine.safetensors`
     """
-    from pathopipe.models.train.loop import fit
+    from pathopipe.models.train.loop import Standing, fit
     from pathopipe.progress import show_progress
 
     spec = _train_spec(config, settings or [], out)
@@ -41,12 +41,12 @@ def train(
         progress.stage(f"train {spec.out.name}", spec.iterations)
         told = 0
 
-        def stepped(done: int, total: int, loss: float) -> None:
+        def stepped(now: Standing) -> None:
             nonlocal told
-            progress.advance(done - told)
+            progress.advance(now.step - told)
             if verbose:
-                progress.say(f"step {done} of {total}: loss {loss:.4f}")
-            told = done
+                progress.say(f"step {now.step} of {now.steps}: loss {now.loss:.4f}")
+            told = now.step
 
         print(fit(spec, stepped))
 

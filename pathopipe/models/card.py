@@ -2,7 +2,8 @@
 
 The metadata key ``pathopipe`` holds ``{"format": 1, "card": {...}, "net": {...}, "decode": {...}}``: the card's
 fields without ``sha256``, which is that of the whole file, the network's size, and the settings of the
-post-processing that belong to the weights.
+post-processing that belong to the weights; ``pathopipe train`` adds ``"training"``: its settings, the digests of its
+images, and versions.
 """
 
 from __future__ import annotations
@@ -83,9 +84,13 @@ def read_model_file(path: Path) -> ModelFile:
         ) from error
 
 
-def metadata_of(card: dict[str, Any], net: dict[str, Any], decode: DecodeSpec) -> dict[str, str]:
+def metadata_of(
+    card: dict[str, Any], net: dict[str, Any], decode: DecodeSpec, training: dict[str, Any] | None = None
+) -> dict[str, str]:
     """Return the safetensors metadata of a model file; ``card`` has the fields of ModelCard but sha256."""
     values = {"format": FORMAT, "card": card, "net": net, "decode": decode.model_dump(mode="json")}
+    if training is not None:
+        values["training"] = training
     return {_KEY: json.dumps(values, sort_keys=True, ensure_ascii=False)}
 
 

@@ -21,7 +21,7 @@ def load_card(spec: ModelSpec) -> ModelCard:
     ConfigError
         If no model of that name is registered.
     """
-    return _file(spec).card
+    return model_file(spec).card
 
 
 def load_predictor(spec: ModelSpec) -> Predictor:
@@ -36,11 +36,19 @@ def load_predictor(spec: ModelSpec) -> Predictor:
     """
     from pathopipe.models.predictor import StarPredictor
 
-    return StarPredictor(_file(spec), spec)
+    return StarPredictor(model_file(spec), spec)
 
 
-def _file(spec: ModelSpec) -> ModelFile:
-    """Return the header of the model file: a path if it looks like one, else what the entry point names."""
+def model_file(spec: ModelSpec) -> ModelFile:
+    """Return the header of the model file: a path if it looks like one, else what the entry point names.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or no pathopipe model.
+    ConfigError
+        If no model of that name is registered.
+    """
     path = Path(spec.name)
     if path.suffix != _SUFFIX and not path.is_absolute():
         path = Path(load("pathopipe.models", spec.name)())

@@ -1,152 +1,156 @@
-"""The training run: optimiser, schedule, averaged weights, checkpoints."""
+"""The training run, from its settings to the model file: ``fit`` is what ``pathopipe train`` calls."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from pathopipe.errors import ModelError
-from pathopipe.models.net_file import begun_from
-from pathopipe.models.network import StarNet, normalised
+from pathopipe.errors import ConfigError
+from pathopipe.models.device import visible_gpus
+from pathopipe.models.network import StarNet
+from pathopipe.models.train.checkpoint import Checkpoint
 from pathopipe.models.train.dataset import load_samples
-from pathopipe.models.train.losses import star_loss
+from pathopipe.models.train.log import Log, log_path
+from pathopipe.models.train.origin import resolved
 from pathopipe.models.train.patches import batches
+from pathopipe.models.train.precision import takes_bf16
+from pathopipe.models.train.ranks import Ranks, together
+from pathopipe.models.train.record import Record
+from pathopipe.models.train.sample import Sample
 from pathopipe.models.train.spec import TrainSpec
+from pathopipe.models.train.state import State, begun, f1_of, take_step
+from pathopipe.models.train.validate import validate
 from pathopipe.models.train.write import write_model
-from pathopipe.spec import fingerprint
 
-Progress = Callable[[int, int, float], None]
-"""Called after a step with the steps done, the steps in all, and the mean loss of the latest ones."""
-
-_WARM_UP = 50
 _MEAN_OVER = 20
+"""Steps between lines of the log."""
 
 
-@dataclass
-class _State:
-    """All that a run needs to go on from where it was."""
+@dataclass(frozen=True)
+class Standing:
+    """How far a training is."""
 
-    net: StarNet
-    average: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
-    step: int = 0
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps in all, unless it stops early."""
+    loss: float
+    """Mean of the latest steps."""
+    f1: float | None
+    """F1 of the latest validation; None before the first, and where there are no held-out images."""
+    best_f1: float | None
+    """The highest F1 so far."""
 
 
-def fit(spec: TrainSpec, progress: Callable[[int, int, float], None]) -> Path:
+Progress = Callable[[Standing], object]
+
+
+def fit(spec: TrainSpec, progress: Progress) -> Path:
     """Train the model that ``spec`` describes and return the path of its file.
 
-    An interrupted run goes on from its last checkpoint and sees the patches that it would have seen; the losses are
-    appended to ``<out>.losses.jsonl``. Uses CUDA where there is one.
+    An interrupted run goes on from its last checkpoint and sees the patches that it would have seen, so that on one
+    device it ends with the same weights. Beside the model ``<out>`` stand ``<out>.losses.jsonl`` (losses and
+    validations), ``<out>.run.json`` (settings, digests of the data, versions) and ``<out>.checkpoint``.
 
     Raises
     ------
     ModelError
-        If images are missing or unusable, or a checkpoint beside ``out`` belongs to other settings.
+        If images are missing or unusable, or a checkpoint beside ``out`` belongs to other settings or images.
+    ConfigError
+        If the device asked for is not there, or the batch cannot be shared among the processes.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec = resolved(spec)
+    gpus = len(visible_gpus(spec.device))
+    count = spec.processes or max(1, gpus)
+    if gpus and count > gpus:
+        raise ConfigError(f"processes: {count}, but there are {gpus} GPUs")
+    if spec.batch % count:
+        raise ConfigError(f"batch: {spec.batch} patches cannot be shared evenly by {count} processes")
+    data = load_samples(spec)
+    with together(count, bool(gpus), partial(_follow, spec)) as ranks:
+        return _train(spec, *data, ranks, progress)
+
+
+def _follow(spec: TrainSpec, ranks: Ranks) -> None:
+    _train(spec, *load_samples(spec), ranks, lambda _: None)
+
+
+def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks: Ranks, progress: Progress) -> Path:
     torch.set_num_threads(spec.threads)
     torch.manual_seed(spec.seed)
-    samples, _ = load_samples(spec)
-    state = _begin(spec, device)
-    spec.out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = _checkpoint_path(spec)
-    if checkpoint.exists():
-        _resume(state, checkpoint, spec, device)
-    recent: list[float] = []
+    torch.backends.cudnn.deterministic = True  # of several ways to convolve, one that sums in a fixed order
+    bf16 = takes_bf16(spec.bf16, ranks.device)
+    record = Record(spec, samples, held_out)
+    checkpoint = Checkpoint(spec, record.digests)
+    state = begun(spec, ranks.device)
+    checkpoint.resume(state, ranks.device)
+    if ranks.leads:
+        spec.out.parent.mkdir(parents=True, exist_ok=True)
+        record.write(ranks, bf16, state, finished=False)
+        lead = _Lead(spec, held_out, checkpoint, Log(log_path(spec.out), state.step), progress)
     state.net.train()
-    for batch in batches(spec, samples, state.step) if state.step < spec.iterations else ():
-        recent.append(_step(state, [part.to(device) for part in batch], spec))
-        state.step += 1
-        if state.step % _MEAN_OVER == 0 or state.step == spec.iterations:
-            mean = sum(recent) / len(recent)
-            _log(spec, state.step, mean)
-            progress(state.step, spec.iterations, mean)
-            recent.clear()
-        if state.step % spec.checkpoint_every == 0 or state.step == spec.iterations:
-            _save(state, checkpoint, spec)
-    state.net.load_state_dict(state.average)
-    return write_model(spec, state.net, state.step)
+    for batch in batches(spec, samples, state.step, ranks.rank, ranks.count) if not state.done(spec) else ():
+        loss = take_step(state, [part.to(ranks.device) for part in batch], spec, ranks, bf16)
+        if ranks.leads:
+            lead.after_step(state, loss)
+        if ranks.agreed(state.done(spec)):
+            break
+    if ranks.leads:
+        write_model(spec, _kept(state), state.step, lead.accuracy(state), record.of_model())
+        record.write(ranks, bf16, state, finished=True)
+    return spec.out
 
 
-def _begin(spec: TrainSpec, device: torch.device) -> _State:
-    net = begun_from(spec.start, spec.net) if spec.start else StarNet(spec.net)
-    net = net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decay = [weight for weight in net.parameters() if weight.ndim > 1]
-    plain = [weight for weight in net.parameters() if weight.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 1e-2}, {"params": plain, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=spec.learning_rate)
-    return _State(net, {name: value.detach().clone() for name, value in net.state_dict().items()}, optimiser)
+def _kept(state: State) -> StarNet:
+    """Return the network with the weights that become the model."""
+    state.net.load_state_dict(state.average if state.best is None else state.best)
+    return state.net
 
 
-def _step(state: _State, batch: list[Tensor], spec: TrainSpec) -> float:
-    """Take one step on ``batch`` and return its loss."""
-    image, maps, distances, weight = batch
-    warm = min(1.0, (state.step + 1) / _WARM_UP)
-    rate = spec.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * state.step / spec.iterations)) + 1e-6
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    with torch.autocast("cuda", torch.bfloat16, enabled=image.is_cuda):
-        out = state.net(normalised(image).contiguous(memory_format=torch.channels_last))
-    loss = star_loss(out.float(), maps, distances, weight)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
-    state.optimiser.step()
-    _average(state)
-    return float(loss.detach())
+class _Lead:
+    """What one process does beside the steps: it measures, logs, saves, and tells how far things are."""
 
+    def __init__(
+        self, spec: TrainSpec, held_out: list[Sample], checkpoint: Checkpoint, log: Log, progress: Progress
+    ) -> None:
+        self._spec, self._held_out = spec, held_out
+        self._checkpoint, self._log, self._progress = checkpoint, log, progress
 
-def _average(state: _State) -> None:
-    """Move the averaged weights towards the current ones; faster at first, when the average knows nothing."""
-    keep = min(0.997, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for name, value in state.net.state_dict().items():
-            if value.is_floating_point():
-                state.average[name].lerp_(value, 1 - keep)
-            else:
-                state.average[name].copy_(value)
+    def after_step(self, state: State, loss: float) -> None:
+        """Do what is due after a step of this ``loss``."""
+        state.recent.append(loss)
+        mean = sum(state.recent) / len(state.recent)
+        judges = self._judges(state.step)
+        if judges:
+            scores = validate(state, self._held_out, self._spec)
+            state.judged(scores, self._spec.validation.keep == "best")
+            self._log.add(**scores)
+        done = state.done(self._spec)
+        logs = state.step % _MEAN_OVER == 0 or done
+        if logs:
+            self._log.add(step=state.step, loss=mean)
+            state.recent.clear()
+        if self._checkpoint.due(state.step) or done:  # last, so that a run that goes on from here repeats nothing
+            self._checkpoint.save(state)
+        if logs or judges:
+            f1, best = f1_of(state.scores), f1_of(state.best_scores)
+            self._progress(Standing(state.step, self._spec.iterations, mean, f1, best))
 
+    def _judges(self, step: int) -> bool:
+        every = self._spec.validation.every
+        return bool(every and self._held_out and (step % every == 0 or step == self._spec.iterations))
 
-def _checkpoint_path(spec: TrainSpec) -> Path:
-    return spec.out.with_name(f"{spec.out.name}.checkpoint")
-
-
-def _identity(spec: TrainSpec) -> str:
-    """Return what must agree for a checkpoint to be continued: all but paths, threads and the card's words."""
-    free = {"out", "workers", "threads", "accuracy", "limits", "checkpoint_every"}
-    return fingerprint(spec.model_dump(mode="json", exclude=free))
-
-
-def _save(state: _State, path: Path, spec: TrainSpec) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    values = {
-        "identity": _identity(spec),
-        "step": state.step,
-        "net": state.net.state_dict(),
-        "average": state.average,
-        "optimiser": state.optimiser.state_dict(),
-    }
-    torch.save(values, part)
-    os.replace(part, path)
-
-
-def _resume(state: _State, path: Path, spec: TrainSpec, device: torch.device) -> None:
-    values = torch.load(path, map_location=device, weights_only=True)
-    if values["identity"] != _identity(spec):
-        raise ModelError(f"{path} belongs to a run with other settings: remove it to start anew, or choose another out")
-    state.net.load_state_dict(values["net"])
-    state.average = values["average"]
-    state.optimiser.load_state_dict(values["optimiser"])
-    state.step = int(values["step"])
-
-
-def _log(spec: TrainSpec, step: int, loss: float) -> None:
-    with open(spec.out.with_name(f"{spec.out.name}.losses.jsonl"), "a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "loss": round(loss, 5)}) + "\n")
+    def accuracy(self, state: State) -> tuple[str, ...]:
+        """Return lines for the model card on the held-out images; none without them."""
+        scores = state.best_scores if state.best is not None else state.scores
+        if scores is None or scores["f1"] is None:
+            return ()
+        chosen = "; the step and the threshold may have been chosen on them"
+        figures = ", ".join(
+            f"{name.upper()} {scores[name]:.3f}" for name in ("f1", "pq", "aji") if scores[name] is not None
+        )
+        return (f"{len(self._held_out)} held-out images at step {scores['step']}: {figures}{chosen}",)

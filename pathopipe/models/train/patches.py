@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pathopipe.models.network import OUTPUT_STRIDE
 from pathopipe.models.train.augment import drawn_patch, real_patch
-from pathopipe.models.train.dataset import Sample
+from pathopipe.models.train.classes import UNKNOWN
+from pathopipe.models.train.sample import Sample
 from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.targets import targets
 
@@ -19,7 +21,11 @@ Item = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Patches(Dataset[Item]):
-    """Patch ``i`` from random numbers seeded with (seed, i): image (3, h, w) uint8, maps, distances, weight."""
+    """Patch ``i`` from random numbers seeded with (seed, i).
+
+    An item is the image (3, h, w) uint8 and, at half its size, float32: probability, foreground, boundary and class
+    marks (4, h, w), the distances, and their weight (h, w).
+    """
 
     def __init__(self, spec: TrainSpec, samples: list[Sample]) -> None:
         self.spec = spec
@@ -35,38 +41,43 @@ class Patches(Dataset[Item]):
         size = self.spec.patch_px
         if not self.samples or rng.random() < self.spec.drawn:
             rgb, labels = drawn_patch(rng, size)
+            marks = np.full(labels.shape, UNKNOWN, np.uint8)
         else:
             sample = self.samples[int(rng.choice(len(self.samples), p=self.chances))]
-            rgb, labels = real_patch(rng, sample, size)
+            donor = self.samples[int(rng.choice(len(self.samples), p=self.chances))]
+            rgb, labels, marks = real_patch(rng, sample, size, donor)
         target = targets(labels, self.spec.net.rays, rng)
-        maps = np.stack([target.probability, target.foreground, target.boundary])
+        marked = marks[::OUTPUT_STRIDE, ::OUTPUT_STRIDE].astype(np.float32)
+        maps = np.stack([target.probability, target.foreground, target.boundary, marked])
         arrays = np.ascontiguousarray(rgb.transpose(2, 0, 1)), maps, target.distances, target.weight
         image, maps_, distances, weight = (torch.from_numpy(array) for array in arrays)
         return image, maps_, distances, weight
 
 
 class _Order(Sampler[int]):
-    """The patches in order, from ``start``."""
+    """The patches in order from step ``start`` on: of every ``batch``, the part of one process."""
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop = start, stop
+    def __init__(self, spec: TrainSpec, start: int, rank: int, ranks: int) -> None:
+        part = spec.batch // ranks
+        steps = range(start, spec.iterations)
+        self._first = [step * spec.batch + rank * part for step in steps]
+        self._part = part
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
+        return (first + index for first in self._first for index in range(self._part))
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self._first) * self._part
 
 
-def batches(spec: TrainSpec, samples: list[Sample], start: int) -> DataLoader[Item]:
-    """Return the batches from step ``start`` on."""
+def batches(spec: TrainSpec, samples: list[Sample], start: int, rank: int = 0, ranks: int = 1) -> DataLoader[Item]:
+    """Return the batches from step ``start`` on: of each, the part of process ``rank`` of ``ranks``."""
     patches = Patches(spec, samples)
-    order = _Order(start * spec.batch, len(patches))
     # Not forked: OpenCV's and torch's threads do not survive a fork, and the worker would wait for them for ever.
     return DataLoader(
         patches,
-        spec.batch,
-        sampler=order,
+        spec.batch // ranks,
+        sampler=_Order(spec, start, rank, ranks),
         num_workers=spec.workers,
         worker_init_fn=_one_thread,
         multiprocessing_context="spawn" if spec.workers else None,

@@ -16,36 +16,56 @@ from pathopipe.models.network import STRIDE, StarNet, reach_px
 from pathopipe.models.train.spec import TrainSpec
 
 
-def write_model(spec: TrainSpec, net: StarNet, steps: int) -> Path:
-    """Write ``net`` with its card to ``spec.out`` (atomically) and return that path."""
+def write_model(
+    spec: TrainSpec,
+    net: StarNet,
+    steps: int,
+    accuracy: tuple[str, ...] = (),
+    training: dict[str, Any] | None = None,
+) -> Path:
+    """Write ``net`` with its card to ``spec.out`` (atomically) and return that path.
+
+    Parameters
+    ----------
+    spec : TrainSpec
+    net : StarNet
+    steps : int
+        Steps that it was trained for.
+    accuracy : tuple of str
+        Lines for the card besides those of ``spec``.
+    training : dict, optional
+        JSON-able; what it was trained from, kept in the file's metadata.
+    """
     tensors = {
         name: value.detach().to("cpu", torch.float32).contiguous()
         for name, value in sorted(net.state_dict().items())
         if value.is_floating_point()
     }
     decode = DecodeSpec(threshold=spec.threshold)
-    content = save(tensors, metadata_of(_card(spec, steps), spec.net.model_dump(mode="json"), decode))
+    content = save(
+        tensors, metadata_of(_card(spec, steps, accuracy), spec.net.model_dump(mode="json"), decode, training)
+    )
     with atomic_file(spec.out) as file:
         file.write(content)
     return spec.out
 
 
-def _card(spec: TrainSpec, steps: int) -> dict[str, Any]:
+def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, Any]:
     reach = reach_px(spec.net)
     card: dict[str, Any] = {
         "name": spec.name,
         "version": spec.version,
         "mpp": spec.mpp,
-        "classes": (spec.class_name,),
+        "classes": spec.class_names,
         "halo_px": reach + -reach % STRIDE,
         "stride_px": STRIDE,
         "max_diameter_um": spec.max_diameter_um,
         "licence": spec.licence,
         "data": (
-            *(f"{images.title or images.folder.name} ({images.licence})" for images in spec.sets),
+            *(f"{images.shown} ({images.licence})" for images in spec.sets),
             f"images drawn by pathopipe, {spec.drawn if spec.sets else 1:.0%} of {steps * spec.batch} patches",
         ),
-        "accuracy": spec.accuracy,
+        "accuracy": (*spec.accuracy, *accuracy),
         "limits": spec.limits,
     }
     assert {*card, "sha256"} == {field.name for field in fields(ModelCard)}
