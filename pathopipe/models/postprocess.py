@@ -21,8 +21,10 @@ from pathopipe.models.card import DecodeSpec
 
 _STEP = 0.5
 """Samples along a ray are half an output pixel apart."""
-_PART = 1000
-"""Rays of so many nuclei are followed at once, which bounds the memory."""
+_PART = 200
+"""Rays of so many nuclei of about one size are followed at once: it bounds the memory, and fits the cache."""
+_BEYOND = 2.5
+"""Output pixels beyond its furthest pixel where a region has surely ended: one that it is grown by, and rounding."""
 _SHORTEST = 0.3
 """No radius is shorter, in output pixels: a ring must not touch its own centre."""
 _MOST_STRETCHED = 4.0
@@ -74,21 +76,15 @@ def decode(
     if not len(peaks):
         return Decoded(Outlines.empty(), np.zeros(0, np.float32), labels, np.zeros(0, np.int64))
     labels.flat[cells] = owner[top_of_cell]
-    centres, axes = _shapes(labels, peaks)
-    directions = _directions(axes, spec.vertices)
-    steps = int(longest / pixel * 0.75 / _STEP) + 2
-    # One pixel more, into the background: there the interpolated foreground says where the region ends.
-    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
-    radii = np.concatenate(
-        [
-            _radii(grown, foreground, start, centres[start : start + _PART], directions, spec.foreground, steps)
-            for start in range(0, len(centres), _PART)
-        ]
-    )
+    shapes = _shapes(labels, peaks)
+    directions = _directions(shapes.moments, spec.vertices)
+    radii = _radii(labels, foreground, shapes, directions, spec.foreground, longest / pixel * 0.75)
     # A polygon inscribed in a smooth curve is smaller than it by this factor of area.
     swell = 1 / np.sqrt(np.sinc(2 / spec.vertices))
-    rings = (centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel
-    outlines = Outlines.of(rings)
+    rings = (shapes.centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel
+    outlines = Outlines(
+        rings.reshape(-1, 2).astype(np.float32), np.arange(len(rings) + 1, dtype=np.int64) * spec.vertices
+    )
     kept = _plausible(outlines, radii, longest, spec)
     centroids = np.round(outlines.centroids()[kept], 3)
     kept = kept[np.lexsort((centroids[:, 0], centroids[:, 1]))]
@@ -140,15 +136,21 @@ class _Passes(NamedTuple):
 
 def _passes(relief: Map, cells: Index, top_of_cell: Index, tops: int) -> _Passes:
     """Return the passes between all basins that touch."""
-    basin = np.full(relief.shape, -1, np.int64)
-    basin.flat[cells] = top_of_cell
+    width = relief.shape[1]
+    # A column and a row more, which belong to no basin: every cell has a right and a lower neighbour.
+    basin = np.full((relief.shape[0] + 1) * (width + 1), -1, np.int64)
+    place = cells + cells // width
+    basin[place] = top_of_cell
+    level = np.zeros(len(basin), np.float32)
+    level[place] = relief.flat[cells]
     keys, heights = [], []
-    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        meet = (basin[one] != basin[other]) & (basin[one] >= 0) & (basin[other] >= 0)
-        height = np.minimum(relief[one][meet], relief[other][meet])
-        for first, second in ((one, other), (other, one)):
-            keys.append(basin[first][meet] * tops + basin[second][meet])
-            heights.append(height)
+    for step in (1, width + 1):
+        other = basin[place + step]
+        meet = np.flatnonzero((other >= 0) & (other != top_of_cell))
+        one, other = top_of_cell[meet], other[meet]
+        height = np.minimum(level[place[meet]], level[place[meet] + step])
+        keys += [one * tops + other, other * tops + one]
+        heights += [height, height]
     key, height = np.concatenate(keys), np.concatenate(heights)
     order = np.lexsort((height, key))
     key, height = key[order], height[order]
@@ -210,8 +212,19 @@ def _suppressed(strong: Index, pairs: Index, same: NDArray[np.bool_]) -> NDArray
     return kept
 
 
-def _shapes(labels: Map, peaks: Index) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (n, 2) centres x, y of the labelled regions, and (n, 3) second moments xx, yy, xy."""
+class _Shapes(NamedTuple):
+    """Where the labelled regions are and how they extend, in output pixels."""
+
+    centres: NDArray[np.float64]
+    """(n, 2) x, y"""
+    moments: NDArray[np.float64]
+    """(n, 3) second moments xx, yy, xy"""
+    extent: NDArray[np.float64]
+    """(n,) from the centre to the pixel that is furthest from it."""
+
+
+def _shapes(labels: Map, peaks: Index) -> _Shapes:
+    """Return the shapes of the labelled regions."""
     at = np.flatnonzero(labels)
     number = labels.flat[at].astype(np.int64) - 1
     y, x = np.divmod(at, labels.shape[1])
@@ -228,7 +241,9 @@ def _shapes(labels: Map, peaks: Index) -> tuple[NDArray[np.float64], NDArray[np.
     column, row = np.rint(centres).astype(np.int64).T
     outside = labels[row, column] != np.arange(1, len(peaks) + 1)
     centres[outside] = np.stack([peaks % labels.shape[1], peaks // labels.shape[1]], axis=1)[outside]
-    return centres, moments
+    extent = np.zeros(len(peaks))
+    np.maximum.at(extent, number, np.hypot(x - centres[number, 0], y - centres[number, 1]))
+    return _Shapes(centres, moments, extent)
 
 
 def _directions(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float64]:
@@ -249,32 +264,44 @@ def _directions(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float
 
 
 def _radii(
+    labels: Map, foreground: Map, shapes: _Shapes, directions: NDArray[np.float64], level: float, furthest: float
+) -> NDArray[np.float64]:
+    """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel."""
+    # One pixel more, into the background: there the interpolated foreground says where the region ends.
+    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
+    radii = np.empty(directions.shape[:2])
+    by_size = np.argsort(shapes.extent, kind="stable")
+    for start in range(0, len(by_size), _PART):
+        part = by_size[start : start + _PART]
+        # Most nuclei are much smaller than the largest: no ray is followed far beyond its region.
+        reach = min(furthest, shapes.extent[part[-1]] + _BEYOND)
+        along = np.arange(int(reach / _STEP) + 2, dtype=np.float64) * _STEP
+        radii[part] = _part_radii(grown, foreground, part + 1, shapes.centres[part], directions[part], level, along)
+    return radii
+
+
+def _part_radii(
     labels: Map,
     foreground: Map,
-    start: int,
+    own: Index,
     centres: NDArray[np.float64],
     directions: NDArray[np.float64],
     level: float,
-    steps: int,
+    along: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel.
-
-    ``centres`` are those of the regions from number ``start`` + 1 on; ``directions`` are those of all.
-    """
-    directions = directions[start : start + len(centres)]
-    reach = np.arange(steps) * _STEP
-    at = (centres[:, None, None] + directions[:, :, None] * reach[:, None]).astype(np.float32)
+    """Return the radii of some regions, whose labels are ``own``, from samples at distances ``along`` the rays."""
+    at = (centres[:, None, None] + directions[:, :, None] * along[:, None]).astype(np.float32)
     shape = at.shape[:3]
-    flat_x, flat_y = (np.ascontiguousarray(at[..., axis].reshape(-1, len(reach))) for axis in (0, 1))
-    own = np.arange(start + 1, start + len(centres) + 1, dtype=np.float32)[:, None, None]
+    flat_x, flat_y = (np.ascontiguousarray(at[..., axis].reshape(-1, len(along))) for axis in (0, 1))
     label = _sampled(labels, flat_x, flat_y, cv2.INTER_NEAREST).reshape(shape)
     value = _sampled(foreground, flat_x, flat_y, cv2.INTER_LINEAR).reshape(shape)
-    outside = (label != own) | (value <= level)
+    foreign = label != own[:, None, None]
+    outside = foreign | (value <= level)
     outside[..., 0], outside[..., -1] = False, True
     first = outside.argmax(axis=2)[..., None]
     before, after = (np.take_along_axis(value, index, 2)[..., 0] for index in (first - 1, first))
     fraction = np.clip((before - level) / np.maximum(before - after, 1e-6), 0, 1)
-    neighbour = np.take_along_axis(label, first, 2)[..., 0] != own[..., 0]
+    neighbour = np.take_along_axis(foreign, first, 2)[..., 0]
     fraction = np.where(neighbour & (after > level), 0.5, fraction)
     radii: NDArray[np.float64] = np.maximum((first[..., 0] - 1 + fraction) * _STEP, _SHORTEST)
     return radii
