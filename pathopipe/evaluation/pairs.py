@@ -9,13 +9,16 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from pathopipe.errors import PathopipeError
 from pathopipe.geometry import Outlines
 
 FOUND = 0.5
 """IoU above which two objects are the same. No two objects of a label image can both have it with a third."""
+
+_BATCH = 1000
+"""Pairs that are assigned at a time."""
 
 
 class EvaluationError(PathopipeError, ValueError):
@@ -40,7 +43,8 @@ class Pairs:
     @cached_property
     def union(self) -> NDArray[np.float64]:
         """(m,) area that the two objects of a pair cover together."""
-        return self.first[self.index[:, 0]] + self.second[self.index[:, 1]] - self.overlap
+        union: NDArray[np.float64] = self.first[self.index[:, 0]] + self.second[self.index[:, 1]] - self.overlap
+        return union
 
     @cached_property
     def iou(self) -> NDArray[np.float64]:
@@ -70,23 +74,41 @@ class Pairs:
     def assigned(self) -> NDArray[np.int64]:
         """The pairs, none sharing an object, whose IoU sum is the largest possible; any IoU above 0 counts.
 
-        An assignment problem, solved exactly on the pairs that meet (Jonker and Volgenant 1987 as scipy has it). A
-        full table of all with all would not fit for a whole slide; so every object of the first set gets a partner of
-        its own that stands for "none", which makes a full matching possible.
+        An assignment problem, solved exactly. Objects that no chain of overlaps joins do not compete, so it is solved
+        for some hundred chains at a time: for a whole slide at once it would take time with the square of the number.
         """
-        if not len(self.index):
-            return np.zeros(0, np.int64)
-        rows, row = np.unique(self.index[:, 0], return_inverse=True)
-        cols, col = np.unique(self.index[:, 1], return_inverse=True)
-        own = np.arange(len(rows))
-        # Costs are 2 - IoU: scipy takes a cost of 0 for "no pair", and each row has exactly one cost.
-        costs = np.concatenate([2 - self.iou, np.full(len(rows), 2.0)])
-        places = np.concatenate([row, own]), np.concatenate([col, len(cols) + own])
-        table = coo_array((costs, places), shape=(len(rows), len(cols) + len(rows))).tocsr()
-        chosen_row, chosen_col = min_weight_full_bipartite_matching(table)
-        real = chosen_col < len(cols)
-        width = len(cols)
-        return np.flatnonzero(np.isin(row * width + col, chosen_row[real].astype(np.int64) * width + chosen_col[real]))
+        nodes = len(self.first) + len(self.second)
+        ends = self.index[:, 0], self.index[:, 1] + len(self.first)
+        joined = coo_array((np.ones(len(self.index)), ends), shape=(nodes, nodes))
+        _, chain = connected_components(joined, directed=False)
+        chain = chain[ends[0]]
+        order = np.argsort(chain, kind="stable")
+        # A chain goes with the batch in which it begins.
+        begins = np.searchsorted(chain[order], chain[order])
+        cuts = np.flatnonzero(np.diff(begins // _BATCH)) + 1
+        parts = [part[_assigned(self.index[part], self.iou[part])] for part in np.split(order, cuts)]
+        return np.sort(np.concatenate(parts))
+
+
+def _assigned(index: NDArray[np.integer], iou: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which of the pairs ``index`` (m, 2) the assignment of the largest sum of ``iou`` takes.
+
+    Jonker and Volgenant (1987) on sparse tables, as scipy has it. It wants every row to have a partner, so each has one
+    of its own that stands for "none".
+    """
+    if not len(index):
+        return np.zeros(0, np.int64)
+    rows, row = np.unique(index[:, 0], return_inverse=True)
+    cols, col = np.unique(index[:, 1], return_inverse=True)
+    own, width = np.arange(len(rows)), len(cols)
+    # Costs are 2 - IoU: scipy takes a cost of 0 for "no pair", and each row has exactly one cost.
+    costs = np.concatenate([2 - iou, np.full(len(rows), 2.0)])
+    places = np.concatenate([row, own]), np.concatenate([col, width + own])
+    table = coo_array((costs, places), shape=(len(rows), width + len(rows))).tocsr()
+    partner = np.full(len(rows), -1)
+    chosen_row, chosen_col = min_weight_full_bipartite_matching(table)
+    partner[chosen_row] = chosen_col
+    return np.flatnonzero(partner[row] == col)
 
 
 def label_pairs(first: NDArray[np.integer], second: NDArray[np.integer]) -> Pairs:

@@ -45,7 +45,8 @@ def test_one_pair_one_missed_one_invented(compare):
     assert agreement.sq == pytest.approx(80 / 120)
     assert agreement.pq == pytest.approx(0.5 * 80 / 120)
     # intersection 80 over union 120, plus the missed box of 100 and the invented one of 50
-    assert agreement.aji == pytest.approx(80 / 270)
+    assert agreement.aji == agreement.aji_plus == pytest.approx(80 / 270)
+    assert agreement.dice == pytest.approx(2 * 80 / (200 + 150))
     assert [agreement.ap(t) for t in (0.5, 0.6, 0.7)] == pytest.approx([1 / 3, 1 / 3, 0])
 
 
@@ -60,16 +61,21 @@ def test_two_merged_into_one_are_both_missed_but_count_twice_in_the_aji(compare)
     assert agreement.pq == 0
     assert agreement.sq is None
     assert agreement.aji == pytest.approx((100 + 100) / (200 + 200))
+    # only one of the two gets the predicted box: 100 over 200, plus the other's 100
+    assert agreement.aji_plus == pytest.approx(100 / (200 + 100))
+    assert agreement.dice == 1
 
 
 def test_the_same_agrees_fully():
     agreement = evaluate_labels(boxes(*TRUTH), boxes(*TRUTH))
-    assert agreement.f1 == agreement.pq == agreement.aji == agreement.ap(0.9) == 1
+    assert (
+        agreement.f1 == agreement.pq == agreement.aji == agreement.aji_plus == agreement.dice == agreement.ap(0.9) == 1
+    )
 
 
 def test_nothing_against_nothing_has_no_figures():
     agreement = evaluate_labels(boxes(), boxes())
-    assert agreement.f1 is agreement.pq is agreement.aji is agreement.ap(0.5) is None
+    assert set(agreement.as_dict().values()) == {0, None}
     assert evaluate_outlines(Outlines.empty(), Outlines.empty()).f1 is None
 
 
@@ -77,6 +83,23 @@ def test_nothing_found_is_zero():
     agreement = evaluate_labels(boxes(), boxes(*TRUTH))
     assert agreement.f1 == agreement.pq == agreement.aji == 0
     assert agreement.precision is None
+
+
+def test_the_best_sum_is_taken_not_the_best_pair_first():
+    # The long predicted box shares most with the middle true one, which the short predicted one needs.
+    truth = [(0, 0, 4, 10), (4, 0, 12, 10)]
+    predicted = [(0, 0, 12, 10), (6, 10, 12, 11), (5, 0, 6, 1)]
+    agreement = evaluate_outlines(rings(*predicted), rings(*truth))
+    # IoU: 40/120 and 80/120 for the long box; 1/80 for the third with the second true box. 1/3 + 1/80 < 2/3.
+    assert agreement.aji_plus == pytest.approx(80 / (120 + 40 + 6 + 1))
+    predicted[2] = (5, 0, 11, 10)  # 60/80: now 1/3 + 60/80 > 2/3
+    agreement = evaluate_outlines(rings(*predicted), rings(*truth))
+    assert agreement.aji_plus == pytest.approx((40 + 60) / (120 + 80 + 6))
+
+
+def test_overlapping_outlines_cover_each_place_once():
+    agreement = evaluate_outlines(rings((0, 0, 10, 10), (5, 0, 15, 10)), rings((0, 0, 15, 10)))
+    assert agreement.dice == 1
 
 
 def test_overlapping_polygons_share_no_partner():
