@@ -1,0 +1,28 @@
+"""Settings of what is judged from the cells of a slide."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pathopipe.spec import Spec
+
+
+class ScaleCheckSpec(Spec):
+    """When the size of the nuclei says that the stated resolution is wrong; see :mod:`pathopipe.scores.scale`."""
+
+    enabled: bool = True
+    """False for models that find something else than nuclei."""
+    min_cells: int = Field(200, ge=1)
+    """With fewer cells nothing is said."""
+    min_median_um: float = Field(4.7, gt=0)
+    """Smallest median diameter that is believed."""
+    max_median_um: float = Field(8.8, gt=0)
+    """Largest median diameter that is believed."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_median_um >= self.max_median_um:
+            raise ValueError(f"min_median_um {self.min_median_um:g} is not below max_median_um {self.max_median_um:g}")
+        return self
