@@ -9,6 +9,9 @@ import typer
 
 from pathopipe.cli.options import Quiet, Verbose, verbosity
 
+_PATHS = {"folder", "slide", "annotations"}
+"""Keys of an image set that are paths; relative ones start at the configuration file's folder."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's command."""
@@ -34,11 +37,14 @@ def train(
     `pathopipe run slides/ --out results/ --model mine.safetensors`
     """
     from pathopipe.models.train.loop import Standing, fit
+    from pathopipe.models.train.origin import what_is_kept
     from pathopipe.progress import show_progress
 
     spec = _train_spec(config, settings or [], out)
     with show_progress(verbosity(verbose, quiet)) as progress:
         progress.stage(f"train {spec.out.name}", spec.iterations)
+        if spec.start is not None:
+            progress.say(what_is_kept(spec))
         told = 0
 
         def stepped(now: Standing) -> None:
@@ -65,8 +71,8 @@ def _train_spec(config: Path, settings: list[str], out: Path | None) -> Any:
     if out is not None:
         values["out"] = out
     for images in values.get("sets") or ():
-        if isinstance(images, dict) and "folder" in images:
-            images["folder"] = config.parent / str(images["folder"])
+        if isinstance(images, dict):
+            images |= {key: config.parent / str(images[key]) for key in _PATHS & images.keys()}
     try:
         return TrainSpec.model_validate(values)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import model_file
+from pathopipe.models.net_file import told_of_start
 from pathopipe.models.network import NetSpec
 from pathopipe.models.train.spec import TrainSpec
 
@@ -32,3 +33,15 @@ def resolved(spec: TrainSpec) -> TrainSpec:
     if not spec.net.model_fields_set - {"classes"}:
         found["net"] = NetSpec(**file.net).model_copy(update={"classes": spec.net.classes})
     return spec.model_copy(update={"start": file.path, **found})
+
+
+def what_is_kept(spec: TrainSpec) -> str:
+    """Return in a sentence what a training keeps of the model that it starts from, and what begins anew.
+
+    Raises
+    ------
+    ModelError, ConfigError
+        As :func:`resolved`.
+    """
+    file = model_file(ModelSpec(name=str(spec.start)))
+    return told_of_start(file, resolved(spec).net, spec.class_names)
