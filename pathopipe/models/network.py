@@ -96,14 +96,29 @@ class StarNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of probability, foreground, boundary; distances in output pixels (may be < 0); class logits."""
+        features = self.features(x)
+        out: Tensor = self.out(features)
+        return out if self.classes is None else torch.cat([out, self.classes(features)], dim=1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return (n, head, h / 2, w / 2): what all outputs are read from, pixel by pixel."""
         relu = functional.relu
         x2 = self.at2(relu(self.stem(x), inplace=True))
         x4 = self.at4(relu(self.down4(x2), inplace=True))
         x8 = self.at8(relu(self.down8(x4), inplace=True))
         y4 = relu(self.up4(relu(x4 + _twice(self.to4(x8)))), inplace=True)
-        y2 = relu(self.up2(relu(x2 + _twice(self.to2(y4)))), inplace=True)
-        out: Tensor = self.out(y2)
-        return out if self.classes is None else torch.cat([out, self.classes(y2)], dim=1)
+        return relu(self.up2(relu(x2 + _twice(self.to2(y4)))), inplace=True)
+
+    def surfaces(self, features: Tensor) -> Tensor:
+        """Return the outputs of :meth:`forward` without the distances (n, 3 + class outputs, h / 2, w / 2)."""
+        assert self.out.bias is not None
+        maps = functional.conv2d(features, self.out.weight[:3], self.out.bias[:3])
+        return maps if self.classes is None else torch.cat([maps, self.classes(features)], dim=1)
+
+    def distances(self, features: Tensor) -> Tensor:
+        """Return (n, rays): the distances at pixels with ``features`` (n, head)."""
+        assert self.out.bias is not None
+        return functional.linear(features, self.out.weight[3:].flatten(1), self.out.bias[3:])
 
 
 def _twice(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ and none looks further than the largest nucleus.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -31,6 +32,8 @@ _MOST_STRETCHED = 4.0
 """Beyond this aspect the vertices are not moved further towards the tips."""
 Map = NDArray[np.float32]
 Index = NDArray[np.int64]
+Distances = Callable[[Index], Map]
+"""Flat positions of output pixels to (n, rays) radial distances there, in output pixels."""
 
 
 class Decoded(NamedTuple):
@@ -46,7 +49,7 @@ class Decoded(NamedTuple):
 
 
 def decode(
-    probability: Map, foreground: Map, distances: Map, spec: DecodeSpec, pixel: float, longest: float
+    probability: Map, foreground: Map, distances: Distances, spec: DecodeSpec, pixel: float, longest: float
 ) -> Decoded:
     """Return the nuclei in one tile, ordered by row, then column of the centroid.
 
@@ -54,8 +57,8 @@ def decode(
     ----------
     probability, foreground : (h, w) float32
         0 to 1.
-    distances : (rays, h, w) float32
-        Radial distances in output pixels.
+    distances : callable
+        Asked once, for the radial distances at the peaks.
     spec : DecodeSpec
         Thresholds and the number of vertices.
     pixel : float
@@ -158,7 +161,7 @@ def _passes(relief: Map, cells: Index, top_of_cell: Index, tops: int) -> _Passes
     return _Passes(key[last], height[last])
 
 
-def _owners(relief: Map, distances: Map, tops: Index, passes: _Passes, spec: DecodeSpec) -> tuple[Index, Index]:
+def _owners(relief: Map, distances: Distances, tops: Index, passes: _Passes, spec: DecodeSpec) -> tuple[Index, Index]:
     """Return (tops,) which nucleus each top belongs to (from 1; 0 for none), and (n,) the nuclei's flat positions."""
     width = relief.shape[1]
     points = np.stack([tops % width, tops // width], axis=1).astype(np.float64)
@@ -169,7 +172,7 @@ def _owners(relief: Map, distances: Map, tops: Index, passes: _Passes, spec: Dec
     strong = strong[np.lexsort((tops[strong], -height[strong]))]
     if not len(strong):
         return owner, tops[:0]
-    rays = np.maximum(distances.reshape(len(distances), -1)[:, tops[strong]].T, 1.0)
+    rays = np.maximum(distances(tops[strong]), 1.0)
     pairs, ratio = _ratios(points, points[strong], rays)
     weaker = np.minimum(height[strong[pairs[:, 0]]], height[pairs[:, 1]])
     rise = weaker - passes.between(strong[pairs[:, 0]], pairs[:, 1], len(tops))

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pathopipe.evaluation import Agreement, EvaluationResult, evaluate_labels
 from pathopipe.geometry import Outlines
 from pathopipe.models.card import DecodeSpec
-from pathopipe.models.network import OUTPUT_STRIDE, STRIDE, StarNet, folded, normalised, reach_px
+from pathopipe.models.inference import infer
+from pathopipe.models.network import OUTPUT_STRIDE, STRIDE, StarNet, folded, reach_px
 from pathopipe.models.postprocess import decode
 from pathopipe.models.train.sample import Sample
 from pathopipe.models.train.spec import TrainSpec
@@ -58,15 +58,11 @@ def predicted_labels(net: StarNet, rgb: NDArray[np.uint8], spec: TrainSpec) -> L
     halo += -halo % STRIDE
     below, right = halo + -height % STRIDE, halo + -width % STRIDE
     tile = cv2.copyMakeBorder(rgb, halo, below, halo, right, cv2.BORDER_REFLECT)
-    device = next(net.parameters()).device
-    with torch.inference_mode():
-        pixels = torch.from_numpy(tile[np.newaxis]).to(device).permute(0, 3, 1, 2)
-        out = net(normalised(pixels))[0].float()
-        out[:3].sigmoid_()
-    maps = out.cpu().numpy()
+    output = infer(net, np.asarray(tile, np.uint8)[np.newaxis], False)[0]
+    probability, foreground = output.maps[:2]
     longest = spec.max_diameter_um / spec.mpp
     found = decode(
-        maps[0], maps[1], maps[3 : 3 + spec.net.rays], DecodeSpec(threshold=spec.threshold), OUTPUT_STRIDE, longest
+        probability, foreground, output.distances, DecodeSpec(threshold=spec.threshold), OUTPUT_STRIDE, longest
     )
     return _cut(_painted(found[0], tile.shape[:2]), halo, height, width)
 

@@ -13,9 +13,10 @@ from pathopipe.errors import ModelError
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.card import DecodeSpec, metadata_of, read_model_file
 from pathopipe.models.classify import CLASS_PROBABILITY, classified
+from pathopipe.models.inference import infer
 from pathopipe.models.load import load_card, load_predictor
 from pathopipe.models.net_file import begun_from, load_net, told_of_start
-from pathopipe.models.network import NetSpec, StarNet, reach_px
+from pathopipe.models.network import NetSpec, StarNet, folded, reach_px
 from pathopipe.models.train.classes import NOT_ANNOTATED, ClassTable
 from pathopipe.models.train.losses import class_loss, star_loss
 from pathopipe.models.train.spec import LossSpec, TrainSpec

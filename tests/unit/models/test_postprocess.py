@@ -40,8 +40,14 @@ def maps_of(ellipses, shape=(96, 96)):
     return np.minimum(probability + 0.3, 1), foreground, distances.astype(np.float32)
 
 
+def at(distances):
+    """Return how to ask for ``distances`` (rays, h, w) at flat positions."""
+    return lambda positions: distances.reshape(len(distances), -1)[:, positions].T
+
+
 def found(ellipses, shape=(96, 96), longest=64.0, **settings_):
-    return decode(*maps_of(ellipses, shape), DecodeSpec(**settings_), 2, longest)
+    probability, foreground, distances = maps_of(ellipses, shape)
+    return decode(probability, foreground, at(distances), DecodeSpec(**settings_), 2, longest)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_larger_than_the_largest_is_dropped():
 
 def test_nothing_is_found_on_nothing():
     nothing = np.zeros((32, 32), np.float32)
-    outlines, score, *_ = decode(nothing, nothing, np.zeros((RAYS, 32, 32), np.float32), DecodeSpec(), 2, 64)
+    outlines, score, *_ = decode(nothing, nothing, at(np.zeros((RAYS, 32, 32), np.float32)), DecodeSpec(), 2, 64)
     assert len(outlines) == len(score) == 0
 
 
@@ -100,7 +106,7 @@ def test_every_polygon_is_valid_whatever_the_maps(seed):
         cv2.resize(rng.random((12, 12)).astype(np.float32), (64, 64), interpolation=cv2.INTER_CUBIC) for _ in range(2)
     )
     distances = rng.uniform(-2, 12, (RAYS, 64, 64)).astype(np.float32)
-    outlines, score, *_ = decode(probability, foreground, distances, DecodeSpec(threshold=0.3), 2, 64)
+    outlines, score, *_ = decode(probability, foreground, at(distances), DecodeSpec(threshold=0.3), 2, 64)
     assert shapely.is_valid(outlines.to_shapely()).all()
     assert len(score) == len(outlines)
     bounds = outlines.bounds()
@@ -118,8 +124,8 @@ def test_an_outline_does_not_depend_on_what_is_far_away(seed):
         for y in (30, 60, 150)
     ]
     probability, foreground, distances = maps_of(ellipses)
-    whole, *_ = decode(probability, foreground, distances, DecodeSpec(), 2, 64)
-    part, *_ = decode(probability[:56, :56], foreground[:56, :56], distances[:, :56, :56], DecodeSpec(), 2, 64)
+    whole, *_ = decode(probability, foreground, at(distances), DecodeSpec(), 2, 64)
+    part, *_ = decode(probability[:56, :56], foreground[:56, :56], at(distances[:, :56, :56]), DecodeSpec(), 2, 64)
     near = whole.take(whole.bounds().max(axis=1) < 100)
     assert len(near) >= 5
     assert np.array_equal(near.coords, part.take(part.bounds().max(axis=1) < 100).coords)

@@ -1,0 +1,70 @@
+"""The network on tiles: maps of every pixel, distances only where somebody asks.
+
+Distances are most of the network's output and are needed at a few hundred peaks a tile. So the last layer is applied to
+whole tiles for the other maps, and to single pixels for the distances.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pathopipe.models.network import StarNet, normalised
+from pathopipe.models.postprocess import Distances
+
+_SURFACES = 3
+"""Probability, foreground and boundary."""
+
+
+class TileOutput(NamedTuple):
+    """What the network says about one tile."""
+
+    maps: NDArray[np.float32]
+    """(3 + classes, h / 2, w / 2): probability, foreground and boundary, then the classes' probabilities where
+    there are several."""
+    distances: Distances
+    """Flat positions of output pixels to (n, rays) distances in output pixels."""
+
+
+def infer(net: StarNet, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
+    """Return what ``net`` (its normalisation folded, in channels_last, on its device) says about every tile.
+
+    Parameters
+    ----------
+    net : StarNet
+    tiles : (n, h, w, 3) uint8
+        RGB at the working resolution; the sides are multiples of the network's stride.
+    bf16 : bool
+        Whether convolutions run in bfloat16.
+    """
+    device = next(net.parameters()).device
+    if not tiles.flags.writeable:  # torch wants memory that it could write to
+        tiles = tiles.copy()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        # permute, not a copy: the array's (h, w, c) order is what channels_last wants
+        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(device).permute(0, 3, 1, 2)
+        features = net.features(normalised(pixels))
+        maps = net.surfaces(features).float()
+        maps[:, :_SURFACES].sigmoid_()
+        if maps.shape[1] > _SURFACES:
+            maps[:, _SURFACES:] = maps[:, _SURFACES:].softmax(dim=1)
+        arrays = maps.contiguous().cpu().numpy()
+    return [TileOutput(array, _distances(net, each, bf16)) for array, each in zip(arrays, features, strict=True)]
+
+
+def _distances(net: StarNet, features: Tensor, bf16: bool) -> Distances:
+    """Return how to ask for the distances in the tile that has ``features`` (channels, h, w)."""
+
+    def at(positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode(), torch.autocast(features.device.type, torch.bfloat16, enabled=bf16):
+            rows = features.permute(1, 2, 0).reshape(-1, len(features))
+            found: NDArray[np.float32] = (
+                net.distances(rows[torch.from_numpy(positions).to(features.device)]).float().cpu().numpy()
+            )
+            return found
+
+    return at
