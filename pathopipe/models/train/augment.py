@@ -13,32 +13,45 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.models.train.dataset import Sample
+from pathopipe.models.train.classes import Marks, tells_classes
 from pathopipe.models.train.drawn import draw, interior
-from pathopipe.models.train.noise import Field, Rng, bands, eosin, flakes, smooth
+from pathopipe.models.train.noise import Field, Rng, bands, eosin, flakes, smooth, smudges
+from pathopipe.models.train.sample import Sample
 
 _SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
 _OWN_COLOURS = 0.12
-_BANDS = 0.3
-_FLAKES = 0.5
+_BANDS = 0.2
+_FLAKES = 0.4
+_SMUDGES = 0.3
+_PASTED = 0.25
+_UNEVEN = 0.4
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Rgb = NDArray[np.uint8]
 
 
-def real_patch(rng: Rng, sample: Sample, size: int) -> tuple[Rgb, Labels]:
-    """Return a patch of ``sample``: (size, size, 3) and its labels (size, size)."""
+def real_patch(rng: Rng, sample: Sample, size: int, donor: Sample | None = None) -> tuple[Rgb, Labels, Marks]:
+    """Return a patch of ``sample``: (size, size, 3), its labels and its marks (size, size).
+
+    Some patches get nuclei of ``donor`` between their own ("copy-paste", Ghiasi et al. 2021, in stain amounts).
+    """
     map_x, map_y = _warp(rng, sample, size)
     labels = _mirrored_labels(sample.labels, map_x, map_y)
+    marks = _mirrored_marks(sample.marks, map_x, map_y)
     if rng.random() < _OWN_COLOURS:
-        return _photograph(rng, _look_up(sample.rgb, map_x, map_y)), labels
+        return _photograph(rng, _look_up(sample.rgb, map_x, map_y)), labels, marks
     amount = _look_up(sample.amount, map_x, map_y)
     ground = sample.ground * rng.uniform(0, 1.2)
     stroma = np.minimum(amount, ground * 1.5)
     amount = np.maximum(amount - ground, 0)
-    if rng.random() < 0.35:
-        amount = _retextured(rng, amount, labels)
-    return _photograph(rng, _render(rng, amount, stroma, labels)), labels
+    if not tells_classes(marks):  # a class may show in just what these change
+        if donor is not None and rng.random() < _PASTED:
+            _paste(rng, amount, labels, donor)
+        if rng.random() < _UNEVEN:
+            amount = _uneven(rng, amount, labels)
+        if rng.random() < 0.35:
+            amount = _retextured(rng, amount, labels)
+    return _photograph(rng, _render(rng, amount, stroma, labels)), labels, marks
 
 
 def drawn_patch(rng: Rng, size: int) -> tuple[Rgb, Labels]:
@@ -71,6 +84,11 @@ def _look_up(image: Image, map_x: Field, map_y: Field) -> Field:
     return np.asarray(found, np.float32)
 
 
+def _mirrored_marks(marks: Marks, map_x: Field, map_y: Field) -> Marks:
+    found = cv2.remap(marks, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(found, np.uint8)
+
+
 def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
     """Return the labels looked up; a nucleus and its mirror image beyond the image's edge get different ids."""
     height, width = labels.shape
@@ -81,7 +99,33 @@ def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
     ids = (found + (cell - cell.min()) * (int(labels.max()) + 1)) * (found > 0)
     present = np.bincount(ids.ravel()) > 0
     present[0] = False
-    return (np.cumsum(present) * present).astype(np.int32)[ids]
+    return np.asarray((np.cumsum(present) * present)[ids], np.int32)
+
+
+def _paste(rng: Rng, amount: Field, labels: Labels, donor: Sample) -> None:
+    """Put nuclei of ``donor`` where ``amount`` and ``labels`` have none (in place)."""
+    map_x, map_y = _warp(rng, donor, len(labels))
+    others = _mirrored_labels(donor.labels, map_x, map_y)
+    count = int(others.max())
+    taken = np.zeros(count + 1, bool)
+    # Only whole ones: where they would lie on a nucleus, or on its rim, they are left out.
+    taken[np.unique(others[cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0])] = True
+    chosen = ~taken & (rng.random(count + 1) < rng.uniform(0.2, 1.0))
+    chosen[0] = False
+    here = chosen[others]
+    pasted = np.maximum(_look_up(donor.amount, map_x, map_y) - donor.ground, 0)
+    if here.any() and (labels > 0).any():  # two images differ in how dark they are: brought to one
+        pasted *= float(np.median(amount[labels > 0]) / max(np.median(pasted[here]), 0.02)) * rng.uniform(0.6, 1.4)
+    soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)
+    amount += soft * (pasted - amount)
+    labels[here] = others[here] + int(labels.max())
+
+
+def _uneven(rng: Rng, amount: Field, labels: Labels) -> Field:
+    """Return ``amount`` with every nucleus darker or paler by a factor of its own."""
+    factors = np.exp(rng.normal(0, rng.uniform(0.1, 0.5), int(labels.max()) + 1)).astype(np.float32)
+    factors[0] = 1
+    return np.asarray(amount * cv2.GaussianBlur(factors[labels], (0, 0), 0.7), np.float32)
 
 
 def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:
@@ -117,6 +161,8 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
         nuclear = nuclear + stroma * rng.uniform(0, 0.8)
     if rng.random() < _BANDS:  # dark like nuclei, but none: keratin, folds, smears
         nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 1.1) * (labels == 0)
+    if rng.random() < _SMUDGES:
+        nuclear = nuclear + smudges(rng, size) * rng.uniform(0.15, 0.8) * (labels == 0)
     density = nuclear[..., None] * h + plasma[..., None] * e
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)

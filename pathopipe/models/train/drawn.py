@@ -39,7 +39,7 @@ def _centres(rng: Rng, size: int, apart: float, density: Field) -> NDArray[np.fl
         if near > apart * (0.6 if closer else 1):
             kept[count] = point
             count += 1
-    return kept[:count]
+    return np.asarray(kept[:count])
 
 
 def _shape(rng: Rng, diameter: float, stretch: float, angle: float) -> NDArray[np.float64]:

@@ -37,6 +37,16 @@ def bands(rng: Rng, size: int) -> Field:
     return np.asarray(np.maximum(band * texture, 0), np.float32)
 
 
+def smudges(rng: Rng, size: int) -> Field:
+    """Return (size, size), 0 to 1: a few soft blobs as large as nuclei, as nuclei above or below the focus show."""
+    field = np.zeros((size, size), np.float32)
+    spots = rng.integers(1, 25)
+    rows, cols = rng.integers(0, size, (2, spots))
+    field[rows, cols] = rng.uniform(0.3, 1.0, spots)
+    field = np.asarray(cv2.dilate(field, np.ones((int(rng.integers(3, 9)), int(rng.integers(3, 9))))), np.float32)
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), rng.uniform(2.0, 5.0)), np.float32)
+
+
 def flakes(rng: Rng, size: int) -> Field:
     """Return (size, size), 0 to 1: layered flakes of nuclear width with clefts between them, as keratin lies."""
     layers = fibres(rng, size) * (0.6 + 0.4 * np.clip(smooth(rng, size, rng.uniform(8, 30)), -1, 1))
