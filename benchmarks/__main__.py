@@ -16,5 +16,8 @@ print("== accuracy: the shipped model beside the classical baseline ==", flush=T
 if (DATA / "eval").is_dir():
     for script in ("accuracy.py", "accuracy_run.py"):
         subprocess.run([sys.executable, HERE / script, "--data", DATA], check=True)
+    print("== robustness and calibration: a few images; docs/robustness.md has all ==", flush=True)
+    for script in ("robustness.py", "calibration.py"):
+        subprocess.run([sys.executable, HERE / script, "--data", DATA, "--images", "2", "--no-page"], check=True)
 else:
     print(f"skipped: no evaluation images at {DATA / 'eval'} (set PATHOPIPE_TEST_DATA)")

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 WHITE = 255.0
 """Intensity without any dye."""
 LEAST_OD = 0.15
-"""Pixels whose optical density (base 10) is lower in any channel are glass; Macenko's beta."""
+"""Pixels whose optical density (base 10) is lower are glass; Macenko's beta. It is the mean over the channels here:
+eosin hardly absorbs red, so asking each channel for it would leave pale eosin out."""
 TAIL_PERCENT = 1.0
 """The stain vectors stand at this percentile of the pixels' angles and at 100 less it; Macenko's alpha."""
 LEAST_PIXELS = 2000
@@ -46,7 +47,7 @@ def estimate_stains(rgb: NDArray[np.uint8]) -> Stains:
         If there are too few stained pixels, or only one stain.
     """
     density = optical_density(rgb.reshape(-1, 3))
-    density = density[(density > LEAST_OD).all(axis=1)]
+    density = density[density.mean(axis=1) > LEAST_OD]
     if len(density) < LEAST_PIXELS:
         raise StainError(f"only {len(density)} stained pixels")
     _, axes = np.linalg.eigh(np.cov(density.T))

@@ -1,0 +1,54 @@
+"""Nuclei too small or large for the stated resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pathopipe.scores.scale import diameters_um, scale_remark
+from pathopipe.scores.spec import ScaleCheckSpec
+
+
+def areas(diameter_um, number=500):
+    """Return areas that scatter about a median diameter."""
+    around = np.exp(np.random.default_rng(0).normal(0, 0.25, number))
+    return np.pi / 4 * (diameter_um * around / np.median(around)) ** 2
+
+
+def test_diameters():
+    np.testing.assert_allclose(diameters_um(np.array([np.pi, 4 * np.pi, 0])), [2, 4, 0])
+
+
+@pytest.mark.parametrize("diameter", [5.0, 6.0, 7.5, 8.5])
+def test_usual_nuclei_are_not_remarked(diameter):
+    assert scale_remark(areas(diameter), 0.5, ScaleCheckSpec()) is None
+
+
+@pytest.mark.parametrize(("diameter", "wrong", "true"), [(3.0, "too small", "larger"), (12.0, "too large", "smaller")])
+def test_others_are_remarked_with_the_cure(diameter, wrong, true):
+    told = scale_remark(areas(diameter), 0.2527, ScaleCheckSpec())
+    assert wrong in told
+    assert f"may be {true} than the 0.2527 stated" in told
+    assert f"{diameter:.1f} µm" in told
+    assert "--mpp" in told
+
+
+def test_few_cells_or_none_say_nothing():
+    assert scale_remark(areas(3.0, 199), 0.5, ScaleCheckSpec()) is None
+    assert scale_remark(areas(3.0, 200), 0.5, ScaleCheckSpec()) is not None
+    assert scale_remark(np.zeros(0), 0.5, ScaleCheckSpec(min_cells=1)) is None
+
+
+def test_it_can_be_turned_off():
+    assert scale_remark(areas(3.0), 0.5, ScaleCheckSpec(enabled=False)) is None
+
+
+def test_a_few_giants_and_specks_do_not_move_it():
+    mixed = np.concatenate([areas(6.0, 800), np.full(100, 900.0), np.full(100, 4.0)])
+    assert scale_remark(mixed, 0.5, ScaleCheckSpec()) is None
+
+
+def test_bounds_the_wrong_way_round_are_refused():
+    with pytest.raises(ValidationError, match="is not below"):
+        ScaleCheckSpec(min_median_um=9, max_median_um=5)
