@@ -20,6 +20,8 @@ class ModelSpec(Spec):
     """Name of a registered model, or the path of a ``.safetensors`` file written by ``pathopipe train``."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it runs; "auto" takes CUDA where there is one."""
+    bf16: Literal["auto", "on", "off"] = "auto"
+    """Whether convolutions run in bfloat16: "auto" where the GPU or the CPU has it. Cells differ slightly."""
     min_score: float | None = Field(None, ge=0, le=1)
     """Instances scored lower are dropped; None takes the model's own threshold."""
     batch_tiles: int | None = Field(None, ge=1)

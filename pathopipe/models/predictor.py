@@ -15,6 +15,7 @@ from pathopipe.models.inference import TileOutput, infer
 from pathopipe.models.net_file import load_net
 from pathopipe.models.network import OUTPUT_STRIDE, folded
 from pathopipe.models.postprocess import decode
+from pathopipe.models.precision import takes_bf16
 
 _GPU_BATCH = 8
 
@@ -31,6 +32,7 @@ class StarPredictor:
         low = spec.min_score
         self._decode = file.decode if low is None else file.decode.model_copy(update={"threshold": max(low, 1e-3)})
         self.device = torch.device("cuda" if visible_gpus(spec.device) else "cpu")
+        self._bf16 = takes_bf16(spec.bf16, self.device)
         self._batch = spec.batch_tiles or _GPU_BATCH
         self._net = folded(load_net(file)).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu":
@@ -55,7 +57,9 @@ class StarPredictor:
         if tiles.shape[1] % stride or tiles.shape[2] % stride:
             raise ValueError(f"tiles of {tiles.shape[2]} × {tiles.shape[1]} px: sides must be multiples of {stride}")
         if self.device.type == "cpu":
-            return [self._instances(output) for tile in tiles for output in infer(self._net, tile[np.newaxis], False)]
+            return [
+                self._instances(output) for tile in tiles for output in infer(self._net, tile[np.newaxis], self._bf16)
+            ]
         return [
             self._instances(output)
             for start in range(0, len(tiles), self._batch)
@@ -67,7 +71,7 @@ class StarPredictor:
         count = len(tiles)
         if count < self._batch:
             tiles = np.concatenate([tiles, np.zeros((self._batch - count, *tiles.shape[1:]), np.uint8)])
-        return infer(self._net, tiles, True)[:count]
+        return infer(self._net, tiles, self._bf16)[:count]
 
     def _instances(self, output: TileOutput) -> Instances:
         longest = self._card.max_diameter_um / self._card.mpp

@@ -35,7 +35,7 @@ class Tile:
     core: Box
     """The part of the plane that this tile answers for; cores cover the plane exactly once."""
     read: Box
-    """``core`` with the halo; may reach beyond the slide (the model sees it mirrored there), so all tiles have one shape."""
+    """``core`` with the halo; may reach beyond the slide, which the model sees mirrored: all tiles have one shape."""
 
     @property
     def name(self) -> str:

@@ -12,12 +12,12 @@ import torch
 from pathopipe.errors import ConfigError
 from pathopipe.models.device import visible_gpus
 from pathopipe.models.network import StarNet
+from pathopipe.models.precision import takes_bf16
 from pathopipe.models.train.checkpoint import Checkpoint
 from pathopipe.models.train.dataset import load_samples
 from pathopipe.models.train.log import Log, log_path
 from pathopipe.models.train.origin import resolved
 from pathopipe.models.train.patches import batches
-from pathopipe.models.train.precision import takes_bf16
 from pathopipe.models.train.ranks import Ranks, together
 from pathopipe.models.train.record import Record
 from pathopipe.models.train.sample import Sample
@@ -38,15 +38,18 @@ class Standing:
     """Steps done."""
     steps: int
     """Steps in all, unless it stops early."""
-    loss: float
-    """Mean of the latest steps."""
+    loss: float | None
+    """Mean of the latest steps; None before the first of this sitting."""
     f1: float | None
     """F1 of the latest validation; None before the first, and where there are no held-out images."""
     best_f1: float | None
     """The highest F1 so far."""
+    logged: bool = False
+    """Whether the log has a new line, as it has now and then."""
 
 
 Progress = Callable[[Standing], object]
+"""Called before the first step, and after every one."""
 
 
 def fit(spec: TrainSpec, progress: Progress) -> Path:
@@ -92,6 +95,7 @@ def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks
         spec.out.parent.mkdir(parents=True, exist_ok=True)
         record.write(ranks, bf16, state, finished=False)
         lead = _Lead(spec, held_out, checkpoint, Log(log_path(spec.out), state.step), progress)
+        lead.tell(state)
     state.net.train()
     for batch in batches(spec, samples, state.step, ranks.rank, ranks.count) if not state.done(spec) else ():
         loss = take_step(state, [part.to(ranks.device) for part in batch], spec, ranks, bf16)
@@ -136,9 +140,12 @@ class _Lead:
             state.recent.clear()
         if self._checkpoint.due(state.step) or done:  # last, so that a run that goes on from here repeats nothing
             self._checkpoint.save(state)
-        if logs or judges:
-            f1, best = f1_of(state.scores), f1_of(state.best_scores)
-            self._progress(Standing(state.step, self._spec.iterations, mean, f1, best))
+        self.tell(state, mean, logs or judges)
+
+    def tell(self, state: State, loss: float | None = None, logged: bool = False) -> None:
+        """Say how far things are."""
+        scores = f1_of(state.scores), f1_of(state.best_scores)
+        self._progress(Standing(state.step, self._spec.iterations, loss, *scores, logged))
 
     def _judges(self, step: int) -> bool:
         every = self._spec.validation.every

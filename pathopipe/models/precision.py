@@ -14,7 +14,7 @@ _CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def takes_bf16(wanted: Literal["auto", "on", "off"], device: torch.device) -> bool:
-    """Return whether to train in bfloat16 on ``device``.
+    """Return whether convolutions run in bfloat16 on ``device``.
 
     Raises
     ------
