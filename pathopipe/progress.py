@@ -24,6 +24,10 @@ class Progress(Protocol):
         """Count ``steps`` more steps of the stage as done."""
         ...
 
+    def note(self, text: str) -> None:
+        """Show ``text`` beside the stage from now on, in the place of an earlier note."""
+        ...
+
     def say(self, text: str) -> None:
         """Tell the user something worth a line of its own."""
         ...
@@ -55,6 +59,9 @@ class Silent:
     def advance(self, steps: int = 1) -> None:
         """See :class:`Progress`."""
 
+    def note(self, text: str) -> None:
+        """See :class:`Progress`."""
+
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
 
@@ -71,7 +78,7 @@ class Lines:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._prefix = ""
-        self._stage, self._total, self._done = "", 0, 0
+        self._stage, self._total, self._done, self._note = "", 0, 0, ""
         self._began = self._told = time.monotonic()
         self._done_before = 0
 
@@ -81,7 +88,7 @@ class Lines:
 
     def stage(self, name: str, total: int = 0, done: int = 0) -> None:
         """See :class:`Progress`."""
-        self._stage, self._total, self._done, self._done_before = name, total, done, done
+        self._stage, self._total, self._done, self._done_before, self._note = name, total, done, done, ""
         self._began = self._told = time.monotonic()
         self.say(f"{name}: {total - done} to do{f', {done} done before' if done else ''}" if total else name)
 
@@ -89,10 +96,14 @@ class Lines:
         """See :class:`Progress`."""
         self._done += steps
         now = time.monotonic()
-        if self._total and now - self._told >= _LINE_EVERY_S and self._done < self._total:
+        if self._done_before < self._done < self._total and now - self._told >= _LINE_EVERY_S:
             self._told = now
             left = (now - self._began) / (self._done - self._done_before) * (self._total - self._done)
-            self.say(f"{self._stage}: {self._done} of {self._total}, about {left:.0f} s left")
+            self.say(f"{self._stage}: {self._done} of {self._total}{self._note}, about {left:.0f} s left")
+
+    def note(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._note = f", {text}"
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
@@ -123,6 +134,7 @@ class Bars:
         )
         self._slides = self._rich.add_task("slides", visible=False)
         self._tiles = self._rich.add_task("", visible=False)
+        self._stage = ""
 
     def slide(self, number: int, total: int, name: str) -> None:
         """See :class:`Progress`."""
@@ -135,11 +147,16 @@ class Bars:
         """See :class:`Progress`."""
         # A new task, since rich keeps the old total where the new one is not known.
         self._rich.remove_task(self._tiles)
-        self._tiles = self._rich.add_task(f"  {name}", total=total or None, completed=done)
+        self._stage = f"  {name}"
+        self._tiles = self._rich.add_task(self._stage, total=total or None, completed=done)
 
     def advance(self, steps: int = 1) -> None:
         """See :class:`Progress`."""
         self._rich.advance(self._tiles, steps)
+
+    def note(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._rich.update(self._tiles, description=f"{self._stage}  {text}")
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""

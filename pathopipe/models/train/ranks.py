@@ -94,9 +94,11 @@ def together(count: int, cuda: bool, follow: Callable[[Ranks], object]) -> Itera
                 other.join()
         except RuntimeError as error:  # torch's, when a connection breaks
             for other in others:
-                other.join(5)
+                other.join(30)
             if any(other.exitcode for other in others):
-                raise ModelError(f"one of the {count} training processes failed; its error stands above") from error
+                raise ModelError(
+                    f"one of the {count} training processes failed ({error}); what it printed stands above"
+                ) from error
             raise
         finally:
             for other in others:
