@@ -14,6 +14,7 @@ import orjson
 from pathopipe.annotations.cells import CellTable
 from pathopipe.annotations.colours import classification
 from pathopipe.annotations.measure import LABELS
+from pathopipe.annotations.palette import palette
 from pathopipe.annotations.spec import AnnotationSpec, origin
 from pathopipe.annotations.valid import PER_PX, tenths
 from pathopipe.errors import GeoJSONError
@@ -67,7 +68,10 @@ def write_cells_geojson(path: Path, table: CellTable, info: SlideInfo, spec: Ann
 
 def _blocks(table: CellTable, start: int, end: int, shift: tuple[int, int]) -> Iterator[bytes]:
     """Yield the features from ``start`` to ``end`` as JSON, without the brackets around them."""
-    classes = [orjson.Fragment(orjson.dumps(classification(name))) for name in table.cells.classes]
+    colours = palette(table.cells.classes)
+    classes = [
+        orjson.Fragment(orjson.dumps({**classification(name), "color": colours[name]})) for name in table.cells.classes
+    ]
     for first in range(start, end, BLOCK_CELLS):
         features = _features(table, first, min(first + BLOCK_CELLS, end), shift, classes)
         lines = orjson.dumps(features, option=orjson.OPT_SERIALIZE_NUMPY)
