@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
+import shapely.geometry
 from numpy.typing import NDArray
 
 from pathopipe.annotations.features import MAX_BYTES, features, texts
@@ -54,6 +56,40 @@ def read_outlines(path: Path, max_bytes: int = MAX_BYTES) -> Read:
             except (TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
                 raise GeoJSONError(f"{where}, feature {number} cannot be read: {error}") from error
     return found[bool(found[True].rings)].read()
+
+
+def read_region(path: Path, max_bytes: int = MAX_BYTES) -> shapely.Geometry:
+    """Read the annotations of a GeoJSON file as one region, holes left out of it.
+
+    Returns
+    -------
+    Polygon or MultiPolygon
+        Coordinates as in the file.
+
+    Raises
+    ------
+    GeoJSONError
+        If the file cannot be read, or has no annotation with an area; the message tells which.
+    """
+    shapes, objects = [], 0
+    for text in texts(path, max_bytes):
+        if isinstance(text, GeoJSONError):
+            raise GeoJSONError(f"{path.name}: {text}")
+        for number, feature in enumerate(_numbered(text.text, path.name), 1):
+            try:
+                geometry = feature.get("geometry") or {}
+                if _is_object(feature) or geometry.get("type") not in ("Polygon", "MultiPolygon"):
+                    objects += 1
+                else:
+                    shapes.append(shapely.make_valid(shapely.geometry.shape(geometry)))
+            except (TypeError, ValueError, AttributeError, KeyError, IndexError, shapely.GEOSException) as error:
+                raise GeoJSONError(f"{path.name}, feature {number} cannot be read: {error}") from error
+    region = shapely.union_all(shapes)
+    if not shapely.area(region):
+        raise GeoJSONError(
+            f"{path.name} has no region: draw it as an annotation with an area ({objects} cells, points or lines found)"
+        )
+    return region
 
 
 def _numbered(text: str, where: str) -> Iterator[Any]:

@@ -1,8 +1,9 @@
-"""``pathopipe evaluate``: how well outlines agree with the truth."""
+"""``pathopipe evaluate`` and ``agreement``: how well outlines agree with the truth, and raters with each other."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command("evaluate")(evaluate)
+    app.command("agreement")(agreement)
 
 
 def evaluate(
@@ -30,3 +32,64 @@ def evaluate(
 
     result = evaluate_files(predicted, truth, lambda path: read_outlines(path).outlines)
     print(json.dumps(result.as_dict(), indent=2) if as_json else as_text(result))
+
+
+def agreement(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="A B [C…]", help="A rater's outlines each: GeoJSON or label image.")
+    ],
+    region: Annotated[
+        Path | None,
+        typer.Option(
+            "--region", metavar="FILE.geojson", help="Compare within these annotations alone.", dir_okay=False
+        ),
+    ] = None,
+    ignore_classes: Annotated[
+        bool, typer.Option("--ignore-classes", help="Compare the outlines alone, as of one class.")
+    ] = False,
+    disagreement: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="FILE.geojson", help="Write the nuclei not agreed on, for QuPath.", dir_okay=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two or more annotators' (or models') outlines and classes: counts, F1, PQ, AJI, and kappas.
+
+    Outlines of an IoU above 0.5 are of the same nucleus. Cohen's and Fleiss' kappas are given twice: over all nuclei,
+    where one that a rater did not outline counts as "none", and over those outlined by every rater in question.
+
+    **Examples**
+
+    `pathopipe agreement ann.geojson bob.geojson --map disagreement.geojson`
+
+    `pathopipe agreement ann.geojson bob.geojson results/a/cells.geojson.zip --region common.geojson --json`
+    """
+    from pathopipe.annotations.disagreement import write_disagreement
+    from pathopipe.annotations.rater import read_rater
+    from pathopipe.annotations.read import read_region
+    from pathopipe.errors import ConfigError
+    from pathopipe.evaluation.comparison import compare_raters
+    from pathopipe.evaluation.comparison_text import comparison_text
+    from pathopipe.evaluation.raters import notes, rater_names
+
+    if len(files) < 2:
+        raise ConfigError("give the files of at least two raters, such as: pathopipe agreement ann.geojson bob.geojson")
+    if disagreement is not None and disagreement.suffix.lower() not in (".geojson", ".json"):
+        raise ConfigError(f"--map {disagreement}: QuPath reads the map from a file that ends in .geojson")
+    read = [read_rater(file, name, ignore_classes) for name, file in zip(rater_names(files), files, strict=True)]
+    raters = [each.rater for each in read]
+    for each in read:
+        if each.left_out:
+            print(f"note: {each.rater.name}: {each.left_out} objects without area left out", file=sys.stderr)
+    where = None if region is None else read_region(region)
+    for note in notes(raters, where):
+        print(f"note: {note}", file=sys.stderr)
+    comparison = compare_raters(raters, where)
+    print(json.dumps(comparison.as_dict(), indent=2) if as_json else comparison_text(comparison))
+    if disagreement is not None:
+        shown = write_disagreement(disagreement, comparison)
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in shown.kinds.items()) or "nothing: all agree"
+        dropped = f"; {shown.dropped} without area left out" if shown.dropped else ""
+        print(f"{disagreement}: {kinds}{dropped}", file=sys.stderr)

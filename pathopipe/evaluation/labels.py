@@ -79,3 +79,19 @@ def label_polygons(labels: NDArray[np.integer]) -> NDArray[np.object_]:
     for number, run in enumerate(np.split(boxes, first[1:]) if len(first) else []):
         polygons[number] = shapely.union_all(run)
     return polygons
+
+
+def painted(outlines: Outlines, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Return ``outlines`` as labels (h, w) from 1: the pixels that are mostly inside; later ones cover earlier ones."""
+    labels = np.zeros(shape, np.int32)
+    for index in range(len(outlines)):
+        # cv2 has pixel centres at whole numbers and paints the border pixels too: hence four times finer, in 1/16 px
+        ring = np.round(outlines.ring(index) * 64 - 32).astype(np.int32)
+        x0, y0 = np.maximum((ring.min(axis=0) >> 6) - 1, 0)
+        x1, y1 = np.minimum((ring.max(axis=0) >> 6) + 3, shape[::-1])
+        if x1 > x0 and y1 > y0:
+            fine = np.zeros(((y1 - y0) * 4, (x1 - x0) * 4), np.uint8)
+            cv2.fillPoly(fine, [ring - (x0 * 64, y0 * 64) + 24], 255, shift=4)
+            inside = cv2.resize(fine, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA) > 127
+            labels[y0:y1, x0:x1][inside] = index + 1
+    return labels

@@ -52,6 +52,12 @@ class Pairs:
         iou: NDArray[np.float64] = self.overlap / self.union
         return iou
 
+    def reversed(self) -> Pairs:
+        """Return the same with the second set first."""
+        order = np.lexsort((self.index[:, 0], self.index[:, 1]))
+        first, second, both = self.covered
+        return Pairs(self.index[order, ::-1], self.overlap[order], self.second, self.first, (second, first, both))
+
     @cached_property
     def partners(self) -> NDArray[np.int64]:
         """The pairs with an IoU above :data:`FOUND` in which each object keeps its best partner only, best first.

@@ -18,6 +18,7 @@ COMMANDS = (
     "validate",
     "models",
     "evaluate",
+    "agreement",
     "train",
     "synth",
     "score",

@@ -14,6 +14,7 @@ from skimage.metrics import contingency_table
 
 from pathopipe.evaluation import evaluate_labels, evaluate_outlines, pooled
 from pathopipe.evaluation.agreement import agreement
+from pathopipe.evaluation.kappa import cohen, fleiss
 from pathopipe.evaluation.labels import label_polygons
 from pathopipe.evaluation.pairs import polygon_pairs
 from tests.support.drawn import draw_nuclei, noisy
@@ -134,3 +135,19 @@ def test_pooling_is_the_same_as_one_large_image():
         for side in (0, 1)
     )
     assert apart.as_dict() == pytest.approx(evaluate_labels(predicted, truth).as_dict())
+
+
+def test_kappas_are_those_of_torchmetrics():
+    import torch
+    from torchmetrics.functional.classification import multiclass_cohen_kappa
+    from torchmetrics.functional.nominal import fleiss_kappa
+
+    rng = np.random.default_rng(0)
+    given = rng.integers(0, 4, 300)
+    raters = np.stack([np.where(rng.random(300) < 0.3, rng.integers(0, 4, 300), given) for _ in range(3)])
+    table = contingency_table(raters[0], raters[1]).toarray().astype(int)
+    theirs = multiclass_cohen_kappa(torch.tensor(raters[0]), torch.tensor(raters[1]), num_classes=4)
+    assert cohen(table).value == pytest.approx(float(theirs), abs=1e-6)
+    counts = (raters[:, :, None] == np.arange(4)).sum(axis=0)
+    # theirs has 1e-5 added to its denominator
+    assert fleiss(counts).value == pytest.approx(float(fleiss_kappa(torch.tensor(counts))), abs=2e-5)
