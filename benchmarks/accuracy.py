@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 from classical_baseline import segment
 
-from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.evaluation import EvaluationResult, evaluate_labels
-from pathopipe.geometry import Box, Outlines
+from pathopipe.evaluation.labels import painted
+from pathopipe.geometry import Box
 from pathopipe.models.base import ModelSpec, Predictor
+from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.load import load_predictor
 
 GLIOMA_MPP = 0.25
@@ -84,25 +85,9 @@ def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndar
     inside = Box(0, 0, *size)
     read = Box(-halo, -halo, size[0] + halo + -size[0] % stride, size[1] + halo + -size[1] % stride)
     found = predictor.predict(mirrored(np.asarray(small, np.uint8), inside, read)[np.newaxis])[0]
-    outlines = cut_at_border(found, inside, read).outlines
+    outlines, _ = cut_at_border(found.outlines, inside, read)
     placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
     return painted(placed, (height, width))
-
-
-def painted(outlines: Outlines, shape: tuple[int, int]) -> np.ndarray:
-    """Return ``outlines`` as labels (h, w)."""
-    labels = np.zeros(shape, np.int32)
-    for index in range(len(outlines)):
-        # fixed point with 4 bits; cv2 has pixel centres at whole numbers, and paints the border pixels too
-        ring = np.round((outlines.ring(index) - 0.5) * 16).astype(np.int32)
-        x0, y0 = np.maximum(ring.min(axis=0) // 16 - 1, 0)
-        x1, y1 = np.minimum(ring.max(axis=0) // 16 + 2, shape[::-1])
-        if x1 > x0 and y1 > y0:
-            fine = np.zeros(((y1 - y0) * 4, (x1 - x0) * 4), np.uint8)
-            cv2.fillPoly(fine, [((ring - (x0 * 16, y0 * 16)) * 4 + 24).astype(np.int32)], 255, shift=4)
-            inside = cv2.resize(fine, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA) > 127
-            labels[y0:y1, x0:x1][inside] = index + 1
-    return labels
 
 
 def drawn_over(rgb: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles
 from pathopipe.errors import SlideError
 from pathopipe.models.base import ModelSpec
+from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.stain import measure
 from pathopipe.tiling.grid import Tile
 
@@ -53,8 +53,8 @@ class PredictTiles:
             predicted = open_predictor(self.model).predict(np.stack(pixels))
             for tile, rgb, instances in zip(readable, pixels, predicted, strict=True):
                 inside = tile.read.clipped(self.source.frame.box)
-                instances = measure(rgb, cut_at_border(instances, inside, tile.read))
-                outlines = instances.outlines
+                outlines, kept = cut_at_border(instances.outlines, inside, tile.read)
+                instances = measure(rgb, instances.take(kept).with_outlines(outlines))
                 origin = np.array([tile.read.x0, tile.read.y0])
                 # float64 until here: float32 halves would cost precision far from the origin.
                 coords = self.source.frame.points_to_level0(outlines.coords.astype(np.float64) + origin)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from pathopipe.evaluation.pairs import EvaluationError
+from pathopipe.geometry import Outlines
 
 SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 

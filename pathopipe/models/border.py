@@ -12,10 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from pathopipe.geometry import Box, Outlines
-from pathopipe.instances import Instances
 
 _LEAST_INSIDE = 0.3
-"""Share of its area inside the slide from which an instance stays. A nucleus cut by the border grows together with its
+"""Share of its area inside the slide from which an outline stays. A nucleus cut by the border grows together with its
 mirror image and has half of itself inside; one beside its own mirror image has all or nothing."""
 
 
@@ -38,39 +37,37 @@ def mirrored(pixels: NDArray[np.uint8], inside: Box, read: Box) -> NDArray[np.ui
     return np.asarray(padded, np.uint8)
 
 
-def cut_at_border(instances: Instances, inside: Box, read: Box) -> Instances:
-    """Return ``instances`` without what lies beyond the slide.
+def cut_at_border(outlines: Outlines, inside: Box, read: Box) -> tuple[Outlines, NDArray[np.bool_]]:
+    """Return what of ``outlines`` is on the slide, and (n,) which of them that are, in the same order.
 
     Parameters
     ----------
-    instances : Instances
-        As predicted on the mirrored tile, outlines in pixels of ``read``.
+    outlines : Outlines
+        As predicted on the mirrored tile, in pixels of ``read``.
     inside, read : Box
         As in :func:`mirrored`.
 
     Returns
     -------
-    Instances
-        In the same order. Outlines end at the border; instances that are less than 0.3 inside are gone.
+    Outlines, (n,) bool
+        Outlines end at the border; those that are less than 0.3 inside are gone.
     """
-    if inside == read or not len(instances):
-        return instances
+    kept = np.ones(len(outlines), bool)
     low = np.array([inside.x0 - read.x0, inside.y0 - read.y0], np.float32)
     high = np.array([inside.x1 - read.x0, inside.y1 - read.y0], np.float32)
-    bounds = instances.outlines.bounds()
+    bounds = outlines.bounds()
     crossing = np.flatnonzero((bounds[:, :2] < low).any(axis=1) | (bounds[:, 2:] > high).any(axis=1))
-    if not len(crossing):
-        return instances
-    whole = shapely.make_valid(instances.outlines.take(crossing).to_shapely())
+    if inside == read or not len(crossing):
+        return outlines, kept
+    whole = shapely.make_valid(outlines.take(crossing).to_shapely())
     parts = shapely.intersection(whole, shapely.box(*low, *high))
     area = shapely.area(parts)
     stays = (area > 0) & (area >= _LEAST_INSIDE * shapely.area(whole))
-    rings = [instances.outlines.ring(index) for index in range(len(instances))]
+    rings = [outlines.ring(index) for index in range(len(outlines))]
     for index, part in zip(crossing[stays], parts[stays], strict=True):
         rings[index] = _largest_ring(part)
-    kept = np.ones(len(instances), bool)
     kept[crossing[~stays]] = False
-    return instances.with_outlines(Outlines.of(rings)).take(kept)
+    return Outlines.of(rings).take(kept), kept
 
 
 def _largest_ring(part: shapely.Geometry) -> NDArray[np.float32]:

@@ -8,9 +8,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.geometry import Box, Outlines
-from pathopipe.instances import Instances
+from pathopipe.models.border import cut_at_border, mirrored
 
 READ = Box(-64, -64, 192, 192)
 INSIDE = Box(0, 0, 100, 192)
@@ -22,9 +21,10 @@ def circle(x: float, y: float, radius: float) -> np.ndarray:
     return np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
 
 
-def found(*rings: np.ndarray) -> Instances:
-    count = len(rings)
-    return Instances(Outlines.of(rings), np.full(count, 0.9, np.float32), np.zeros(count, np.uint8), ("Nucleus",))
+def cut(*rings: np.ndarray) -> Outlines:
+    outlines, kept = cut_at_border(Outlines.of(rings), INSIDE, READ)
+    assert kept.sum() == len(outlines)
+    return outlines
 
 
 def test_the_pixels_beyond_are_those_on_this_side_of_the_border():
@@ -59,24 +59,23 @@ def test_a_slide_of_one_pixel_is_mirrored_too():
     ],
 )
 def test_what_stays_at_the_border(x, stays, why):
-    result = cut_at_border(found(circle(x, 150, 10)), INSIDE, READ)
-    assert len(result) == stays, why
-    assert (result.outlines.bounds()[:, 0] >= 64).all()
+    outlines = cut(circle(x, 150, 10))
+    assert len(outlines) == stays, why
+    assert (outlines.bounds()[:, 0] >= 64).all()
 
 
 def test_others_keep_their_order_and_outline():
-    instances = found(circle(30, 80, 8), circle(100, 100, 8), circle(64, 120, 8), circle(120, 140, 8))
-    result = cut_at_border(instances, INSIDE, READ)
-    assert len(result) == 3
-    assert (result.outlines.ring(0) == instances.outlines.ring(1)).all()
-    assert (result.outlines.ring(2) == instances.outlines.ring(3)).all()
-    assert result.outlines.areas()[1] == pytest.approx(instances.outlines.areas()[2] / 2, rel=0.01)
+    outlines = Outlines.of([circle(30, 80, 8), circle(100, 100, 8), circle(64, 120, 8), circle(120, 140, 8)])
+    result, kept = cut_at_border(outlines, INSIDE, READ)
+    assert kept.tolist() == [False, True, True, True]
+    assert (result.ring(0) == outlines.ring(1)).all()
+    assert (result.ring(2) == outlines.ring(3)).all()
+    assert result.areas()[1] == pytest.approx(outlines.areas()[2] / 2, rel=0.01)
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 256), st.floats(0, 256), st.floats(2, 30)), min_size=1, max_size=12))
 def test_outlines_end_at_the_border_and_are_valid(circles):
-    outlines = cut_at_border(found(*(circle(*each) for each in circles)), INSIDE, READ).outlines
-    polygons = outlines.to_shapely()
+    polygons = cut(*(circle(*each) for each in circles)).to_shapely()
     assert shapely.is_valid(polygons).all()
     assert shapely.within(polygons, shapely.box(64 - 1e-3, 64 - 1e-3, 164 + 1e-3, 256 + 1e-3)).all()
