@@ -11,8 +11,11 @@ import torch
 import yaml
 
 from pathopipe.errors import ConfigError, ModelError
+from pathopipe.evaluation import evaluate_labels
+from pathopipe.geometry import Box
 from pathopipe.models.base import ModelSpec
-from pathopipe.models.card import _KEY, _metadata
+from pathopipe.models.card import _KEY, DecodeSpec, _metadata
+from pathopipe.models.inference import TileOutput
 from pathopipe.models.load import load_card
 from pathopipe.models.network import NetSpec
 from pathopipe.models.precision import takes_bf16
@@ -25,8 +28,8 @@ from pathopipe.models.train.patches import Patches, _Order
 from pathopipe.models.train.ranks import Ranks
 from pathopipe.models.train.record import set_digest
 from pathopipe.models.train.state import begun, rate_at, take_step
-from pathopipe.models.train.targets import targets
-from pathopipe.models.train.validate import _cut, predicted_labels
+from pathopipe.models.train.targets import star_distances, targets
+from pathopipe.models.train.validate import Seen, labels_of
 
 NET = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "head": 8, "rays": 8}
 SMALL = {"net": NET, "batch": 2, "patch_px": 64, "workers": 0, "device": "cpu", "iterations": 12}
@@ -145,49 +148,22 @@ def test_the_best_weights_are_kept_where_they_are_asked_for(tmp_path):
         assert (state.best is not None and float(state.best[name].max()) == 2) if keep else state.best is None
 
 
-class Oracle(torch.nn.Module):
-    """Says what the truth says, as logits."""
-
-    def __init__(self, labels, rays):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        found = targets(labels, rays, np.random.default_rng(0))
-        from pathopipe.models.train.targets import star_distances
-
-        half = labels[::2, ::2]
-        distances = np.zeros((rays, *half.shape), np.float32)
-        distances[:, half > 0] = star_distances(half, np.nonzero(half), rays)
-        maps = np.clip(np.stack([found.probability, found.foreground, found.boundary]), 0.01, 0.99)
-        self.out = torch.from_numpy(np.concatenate([np.log(maps / (1 - maps)), distances])[np.newaxis])
-
-    def forward(self, x):
-        assert x.shape[2:] == (self.out.shape[2] * 2, self.out.shape[3] * 2)
-        return self.out.clone()
-
-
 def test_a_network_that_knows_the_truth_scores_high():
-    from pathopipe.evaluation import evaluate_labels
-    from pathopipe.models.network import STRIDE, reach_px
-
-    spec = TrainSpec(net=NetSpec(**NET))
     labels = np.zeros((96, 80), np.int32)
     for number, (x, y, r) in enumerate([(20, 20, 8), (50, 30, 10), (0, 60, 9), (60, 70, 7), (40, 95, 8)], start=1):
         labels[cv2.circle(np.zeros(labels.shape, np.uint8), (x, y), r, 1, -1) > 0] = number
-    halo = reach_px(spec.net)
-    halo += -halo % STRIDE
-    tile = cv2.copyMakeBorder(labels, halo, halo, halo, halo, cv2.BORDER_REFLECT)
-    found = predicted_labels(Oracle(tile, spec.net.rays), np.zeros((96, 80, 3), np.uint8), spec)
+    inside, read = Box(0, 0, 80, 96), Box(-32, -32, 112, 128)
+    tile = cv2.copyMakeBorder(labels, 32, 32, 32, 32, cv2.BORDER_REFLECT)
+    true, half = targets(tile, 8, np.random.default_rng(0)), tile[::2, ::2]
+    maps = np.stack([true.probability, true.foreground, true.boundary])
+
+    def distances(positions):
+        return star_distances(half, np.unravel_index(positions, half.shape), 8).T
+
+    found = labels_of(Seen(TileOutput(maps, distances), inside, read), DecodeSpec(), 64)
     agreement = evaluate_labels(found, labels)
     assert (agreement.truth, agreement.predicted, agreement.true_positives) == (5, 5, 5)
     assert agreement.sq > 0.85
-
-
-def test_what_lies_mostly_in_the_mirrored_border_is_not_counted():
-    tile = np.zeros((20, 20), np.int32)
-    tile[2:6, 8:12] = 1  # 2 of 4 rows inside
-    tile[8:10, 0:5] = 2  # 1 of 5 columns inside
-    tile[10:12, 10:12] = 3
-    assert np.unique(_cut(tile, 4, 12, 12)).tolist() == [0, 1, 3]
 
 
 def test_a_resumed_log_forgets_what_came_after_the_checkpoint(tmp_path):
