@@ -13,12 +13,13 @@ from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ConfigError
 from pathopipe.models.base import ModelSpec
+from pathopipe.scores.spec import ScaleCheckSpec
 from pathopipe.slide.base import SlideSpec
 from pathopipe.spec import Spec, told
 from pathopipe.stitch.spec import StitchSpec
 from pathopipe.store.spec import StoreSpec
 from pathopipe.tiling.grid import GridSpec
-from pathopipe.tiling.spec import TissueSpec
+from pathopipe.tiling.spec import ArtefactSpec, TissueSpec
 
 
 class Config(Spec):
@@ -26,12 +27,14 @@ class Config(Spec):
 
     slide: SlideSpec = SlideSpec()
     tissue: TissueSpec = TissueSpec()
+    artefacts: ArtefactSpec = ArtefactSpec()
     grid: GridSpec = GridSpec()
     store: StoreSpec = StoreSpec()
     model: ModelSpec = ModelSpec()
     engine: EngineSpec = EngineSpec()
     stitch: StitchSpec = StitchSpec()
     annotations: AnnotationSpec = AnnotationSpec()
+    scale_check: ScaleCheckSpec = ScaleCheckSpec()
 
 
 def load_config(file: Path | None = None, settings: Iterable[str] = (), **sections: Mapping[str, Any]) -> Config:

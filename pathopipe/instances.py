@@ -106,6 +106,12 @@ class Instances:
         added = {name: np.asarray(column, np.float32) for name, column in values.items()}
         return replace(self, measurements={**self.measurements, **added})
 
+    def without_measurements(self, *names: str) -> Instances:
+        """Return the instances without these measurements, as far as they have them."""
+        return replace(
+            self, measurements={name: self.measurements[name] for name in self.measurements if name not in names}
+        )
+
     def save(self, path: Path) -> None:
         """Write to ``path`` (.npz), whole or not at all, replacing what was there."""
         with atomic_file(path) as file:

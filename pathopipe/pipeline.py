@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import shapely
 
 from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.colours import colour_of
 from pathopipe.annotations.geojson import write_cells_geojson
 from pathopipe.annotations.layers import write_annotations
+from pathopipe.annotations.palette import palette
 from pathopipe.annotations.parquet import write_cells_parquet
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
@@ -21,12 +22,16 @@ from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
 from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard
+from pathopipe.models.impostors import KINDS as IMPOSTORS
+from pathopipe.models.impostors import impostors
+from pathopipe.models.stain import OD_MEANS
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Fingerprints, Record
 from pathopipe.report.overview import save_overview
 from pathopipe.scores.base import ScoreContext
 from pathopipe.scores.files import write_scores
 from pathopipe.scores.run import compute_scores
+from pathopipe.scores.scale import scale_remark
 from pathopipe.slide.base import Slide
 from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
@@ -35,6 +40,7 @@ from pathopipe.store.instances import InstanceStore
 from pathopipe.store.layout import clear_partial, discard
 from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import Tile, TileGrid
+from pathopipe.tiling.spec import ArtefactSpec
 from pathopipe.tiling.tissue import Tissue, find_tissue
 
 Failed = Mapping[Tile, str]
@@ -90,7 +96,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
 
         Record.begun(job.id, job.slide).save(folder)
         with clock.stage("tissue"):
-            tissue = find_tissue(slide, config.tissue)
+            tissue = find_tissue(slide, config.tissue, config.artefacts)
             tiles = grid.touching(tissue, frame)
         source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
@@ -103,10 +109,13 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             if tiles and not done:
                 raise SlideError(f"none of the {len(tiles)} tiles could be analysed: {next(iter(failed.values()))}")
             cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch, job.card.classes)
-            cells = cells.take(inside(cells, tissue.polygons))
+            cells, not_nuclei = only_nuclei(cells.take(inside(cells, tissue.polygons)), tissue, config.artefacts)
         with clock.stage("write"):
             record = write_results(job, slide, tissue, frame, failed, cells)
-    return replace(record, tiles=len(tiles), seconds=clock.seconds, fingerprint=asdict(prints)).save(folder)
+    for remark in record.remarks:
+        progress.say(f"warning: {remark}")
+    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, seconds=clock.seconds)
+    return replace(record, fingerprint=asdict(prints)).save(folder)
 
 
 def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
@@ -122,7 +131,7 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         frame = slide.info.frame(job.card.mpp)
         grid = TileGrid.cover(frame.width, frame.height, job.config.grid, job.card.halo_px, job.card.stride_px)
         with clock.stage("tissue"):
-            tissue = find_tissue(slide, job.config.tissue)
+            tissue = find_tissue(slide, job.config.tissue, job.config.artefacts)
             tiles = grid.touching(tissue, frame)
         source = pixel_source(job, slide, frame, tissue)
         with clock.stage("tiles", len(tiles)):
@@ -158,6 +167,14 @@ def run_tiles(
     return dict(sorted(failed.items(), key=lambda each: (each[0].row, each[0].col)))
 
 
+def only_nuclei(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> tuple[Instances, dict[str, int]]:
+    """Return the cells without those that are ink, dirt or red cells, and how many there were of each."""
+    found = impostors(cells, tissue, spec)
+    counts = np.bincount(found, minlength=len(IMPOSTORS) + 1)[1:]
+    told = {kind: int(count) for kind, count in zip(IMPOSTORS, counts, strict=True) if count}
+    return cells.take(found == 0).without_measurements(*OD_MEANS), told
+
+
 def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: Failed, cells: Instances) -> Record:
     """Write the layers, scores and picture of a slide whose cells are known."""
     info, folder = slide.info, job.folder
@@ -167,8 +184,7 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
     table = prepare_cells(cells, info)
     write_cells_geojson(folder.cells_geojson, table, info, job.config.annotations)
     write_cells_parquet(folder.cells_parquet, table)
-    write_annotations(folder.annotations, tissue.polygons, lost, info, job.config.annotations)
-    colours = {name: colour_of(name) for name in cells.classes}
+    write_annotations(folder.annotations, tissue, lost, info, job.config.annotations)
     context = ScoreContext(
         area_um2=table.columns["area_um2"],
         class_id=table.cells.class_id,
@@ -179,7 +195,8 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         mpp=(info.scale.x + info.scale.y) / 2,
     )
     write_scores(folder.scores, compute_scores(context))
-    save_overview(folder.overview, slide, tissue.polygons, table.cells, colours)
+    doubt = scale_remark(context.area_um2, context.mpp, job.config.scale_check)
+    save_overview(folder.overview, slide, tissue.polygons, table.cells, palette(cells.classes))
     return Record(
         id=job.id,
         slide=job.slide,
@@ -189,10 +206,12 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         mpp=context.mpp,
         mpp_source=info.scale.source,
         tissue_mm2=tissue.area_mm2,
+        artefact_mm2={kind: round(area.area * mm2_per_px, 6) for kind, area in tissue.artefacts.items()},
         analysed_mm2=analysed_mm2,
         tiles_failed=[{"tile": tile.name, "core": list(tile.core), "error": error} for tile, error in failed.items()],
         cells=len(table),
         cells_dropped=table.dropped,
         classes=list(cells.classes),
+        remarks=[doubt] if doubt else [],
         model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
     )

@@ -46,7 +46,7 @@ def plan_slide(job: Job) -> Plan:
     with open_slide(job.slide, config.slide) as slide:
         frame = slide.info.frame(job.card.mpp)
         grid = TileGrid.cover(frame.width, frame.height, config.grid, job.card.halo_px, job.card.stride_px)
-        tissue = find_tissue(slide, config.tissue)
+        tissue = find_tissue(slide, config.tissue, config.artefacts)
         tiles = grid.touching(tissue, frame)
         per_tile = 0.0
         if tiles:

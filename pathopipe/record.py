@@ -21,8 +21,8 @@ from pathopipe.tiling.grid import TileGrid
 Status = Literal["complete", "incomplete", "failed", "skipped"]
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
-_INSTANCES_VERSION = 2
-_RESULTS_VERSION = 1
+_INSTANCES_VERSION = 3
+_RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Fingerprints:
     instances: str
     """The instance files: slide, resolution, grid and model."""
     results: str
-    """Layers and scores: the same, and the settings of tissue, stitch and annotations."""
+    """Layers and scores: the same, and the settings of tissue, artefacts, stitch and annotations."""
 
     @classmethod
     def of(cls, info: SlideInfo, frame: Frame, grid: TileGrid, card: ModelCard, config: Config) -> Fingerprints:
@@ -47,6 +47,7 @@ class Fingerprints:
                 "core_px": grid.core_px,
                 "halo_px": grid.halo_px,
                 "model": card.sha256,
+                "bf16": config.model.bf16,
                 "min_score": config.model.min_score,
             }
         )
@@ -55,8 +56,10 @@ class Fingerprints:
                 "version": _RESULTS_VERSION,
                 "instances": instances,
                 "tissue": config.tissue.model_dump(mode="json"),
+                "artefacts": config.artefacts.model_dump(mode="json"),
                 "stitch": config.stitch.model_dump(mode="json"),
                 "annotations": config.annotations.model_dump(mode="json"),
+                "scale_check": config.scale_check.model_dump(mode="json"),
             }
         )
         return cls(instances, results)
@@ -79,6 +82,9 @@ class Record:
     """µm per level-0 pixel (mean of x and y)."""
     mpp_source: str | None = None
     tissue_mm2: float | None = None
+    """Area of the tissue without artefacts."""
+    artefact_mm2: dict[str, float] = field(default_factory=dict)
+    """Area that looked like tissue and was masked, by kind of artefact (tiling.artefacts)."""
     analysed_mm2: float | None = None
     """Tissue without the tiles that failed: the denominator of densities."""
     tiles: int | None = None
@@ -88,8 +94,12 @@ class Record:
     cells: int | None = None
     cells_dropped: int = 0
     """Cells whose outline could not be made valid, so that they are in no file."""
+    cells_not_nuclei: dict[str, int] = field(default_factory=dict)
+    """Cells in the tissue that were left out for their colour, by what they are (models.impostors)."""
     classes: list[str] = field(default_factory=list)
     """Class names in the model's order."""
+    remarks: list[str] = field(default_factory=list)
+    """What makes the result doubtful, a sentence each; ``info["unusual"]`` tells of the slide itself."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time a stage of the latest run took."""
     model: dict[str, str] = field(default_factory=dict)

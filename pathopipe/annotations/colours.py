@@ -21,6 +21,7 @@ COLOURS: dict[str, Colour] = {
     "Nucleus": (40, 160, 60),
     "Epithelial": (200, 0, 0),
     "Tissue": (70, 120, 200),
+    "Artefact": (110, 110, 110),
     "Not analysed": (230, 60, 200),
 }
 """QuPath's own colours for its standard classes, and ours for what we write. QuPath keeps the colour of a class that

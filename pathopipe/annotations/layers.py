@@ -1,4 +1,4 @@
-"""``annotations.geojson``: the tissue, and what was not analysed, as regions for QuPath."""
+"""``annotations.geojson``: the tissue, its artefacts, and what was not analysed, as regions for QuPath."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from pathopipe.annotations.ids import uuid_of
 from pathopipe.annotations.spec import AnnotationSpec, origin
 from pathopipe.files import atomic_file
 from pathopipe.slide.base import SlideInfo
+from pathopipe.tiling.tissue import Tissue
+
+TITLES = {"pen": "pen", "black": "black ink, pigment or dirt", "fold": "fold"}
+"""Kinds of artefact (``tiling.artefacts.KINDS``) as they are named in QuPath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,9 @@ class Layer:
     """Regions of one kind."""
 
     name: str
-    """Name in QuPath, numbered where there are several pieces, and class."""
+    """Class in QuPath."""
+    title: str
+    """Name in QuPath, numbered where there are several pieces."""
     geometry: shapely.Geometry
     """Level-0 pixels; polygons, holes allowed. May be empty."""
     locked: bool
@@ -31,9 +37,9 @@ class Layer:
 
 
 def write_annotations(
-    path: Path, tissue: shapely.Geometry, not_analysed: shapely.Geometry, info: SlideInfo, spec: AnnotationSpec
+    path: Path, tissue: Tissue, not_analysed: shapely.Geometry, info: SlideInfo, spec: AnnotationSpec
 ) -> None:
-    """Write tissue and the regions where tiles failed as one FeatureCollection of annotations.
+    """Write tissue, artefacts and the regions where tiles failed as one FeatureCollection of annotations.
 
     Every connected piece is an annotation of its own, its coordinates rounded to whole pixels; pieces that have no
     area then are left out. The same regions give the same bytes.
@@ -42,7 +48,9 @@ def write_annotations(
     ----------
     path : Path
         The file; it appears when it is whole.
-    tissue, not_analysed : shapely geometry
+    tissue : Tissue
+        With its artefacts.
+    not_analysed : shapely geometry
         Polygons in level-0 pixels.
     info : SlideInfo
         The slide: its scale for the areas, its bounds for the origin.
@@ -54,7 +62,14 @@ def write_annotations(
     MissingScaleError
         If the slide's resolution is not known.
     """
-    layers = Layer("Tissue", tissue, locked=True), Layer("Not analysed", not_analysed, locked=True)
+    layers = [
+        Layer("Tissue", "Tissue", tissue.polygons, locked=True),
+        *(
+            Layer("Artefact", f"Artefact ({TITLES[kind]})", area, locked=True)
+            for kind, area in tissue.artefacts.items()
+        ),
+        Layer("Not analysed", "Not analysed", not_analysed, locked=True),
+    ]
     lines = [orjson.dumps(feature) for layer in layers for feature in _features(layer, info, spec)]
     with atomic_file(path) as file:
         file.write(b'{"type":"FeatureCollection","features":[\n' + b",\n".join(lines) + b"\n]}\n")
@@ -70,7 +85,7 @@ def _features(layer: Layer, info: SlideInfo, spec: AnnotationSpec) -> Iterator[d
             "geometry": orjson.loads(shapely.to_geojson(written)),
             "properties": {
                 "objectType": "annotation",
-                "name": layer.name if len(pieces) == 1 else f"{layer.name} {number}",
+                "name": layer.title if len(pieces) == 1 else f"{layer.title} {number}",
                 "classification": classification(layer.name),
                 "isLocked": layer.locked,
                 "measurements": {f"{layer.name} area mm^2": round(piece.area * info.scale.x * info.scale.y / 1e6, 6)},

@@ -10,7 +10,10 @@ from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
 
 HEMATOXYLIN_OD_MEAN = "hematoxylin_od_mean"
-"""Name of the measurement that :func:`measure` adds."""
+"""Name of the measurement that :func:`measure` adds and results keep."""
+
+OD_MEANS = ("red_od_mean", "green_od_mean", "blue_od_mean")
+"""Names of the other measurements that :func:`measure` adds: optical density against white, by colour."""
 
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 """Haematoxylin, eosin and DAB as absorption of red, green and blue: Ruifrok & Johnston 2001, "Quantification of
@@ -41,23 +44,28 @@ def haematoxylin_od(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def measure(rgb: NDArray[np.uint8], instances: Instances) -> Instances:
-    """Return ``instances`` with the measurement ``hematoxylin_od_mean``: the mean over the pixels inside the outline.
+    """Return ``instances`` with the mean over the pixels inside the outline of what is absorbed there.
+
+    The measurements are ``hematoxylin_od_mean`` and, for telling nuclei from ink and dirt, :data:`OD_MEANS`.
 
     Parameters
     ----------
     rgb : (h, w, 3) uint8
         The tile.
     instances : Instances
-        Outlines in the tile's own pixels. Where an outline covers no pixel of the tile the value is NaN.
+        Outlines in the tile's own pixels. Where an outline covers no pixel of the tile the values are NaN.
     """
-    means = _means_inside(haematoxylin_od(rgb), instances.outlines)
-    return instances.with_measurements(**{HEMATOXYLIN_OD_MEAN: means})
+    density = cv2.merge([cv2.LUT(rgb[..., channel], _OD_OF) for channel in range(3)])
+    means = _means_inside(np.asarray(density, np.float32), instances.outlines)
+    # Deconvolution is linear, so the mean of the haematoxylin is the haematoxylin of the means.
+    named = dict(zip(OD_MEANS, means.T, strict=True))
+    return instances.with_measurements(**{HEMATOXYLIN_OD_MEAN: means @ _UNMIX[:, 0]}, **named)
 
 
 def _means_inside(values: NDArray[np.float32], outlines: Outlines) -> NDArray[np.float32]:
-    """Return (n,) the mean of ``values`` over the pixels whose centres lie inside each outline."""
-    height, width = values.shape
-    means = np.full(len(outlines), np.nan, np.float32)
+    """Return (n, 3) the means of ``values`` (h, w, 3) over the pixels whose centres lie inside each outline."""
+    height, width = values.shape[:2]
+    means = np.full((len(outlines), 3), np.nan, np.float32)
     bounds = outlines.bounds()
     low = np.clip(np.floor(bounds[:, :2]), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(bounds[:, 2:]), 0, (width, height)).astype(int)
@@ -69,5 +77,5 @@ def _means_inside(values: NDArray[np.float32], outlines: Outlines) -> NDArray[np
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         cv2.fillPoly(mask, [ring.astype(np.int32)], 1, shift=_SHIFT)
         if cv2.countNonZero(mask):
-            means[index] = cv2.mean(values[y0:y1, x0:x1], mask)[0]
+            means[index] = cv2.mean(values[y0:y1, x0:x1], mask)[:3]
     return means

@@ -1,4 +1,4 @@
-"""Settings of tissue detection."""
+"""Settings of tissue and artefact detection."""
 
 from __future__ import annotations
 
@@ -22,3 +22,24 @@ class TissueSpec(Spec):
     """Smaller holes are part of the tissue, such as vessels and fat cells."""
     closing_um: float = Field(24.0, ge=0, le=500)
     """Gaps up to twice this width are closed."""
+
+
+class ArtefactSpec(Spec):
+    """What looks like tissue or a nucleus and is neither. All sizes are in µm, so they hold for every scanner."""
+
+    enabled: bool = True
+    """Look for artefacts; without, nothing is masked and no cell is left out."""
+    pen: bool = True
+    """Mask green, blue and red ink; off for stains of these colours, such as trichromes or Alcian blue."""
+    black: bool = True
+    """Mask black ink, black pigment, dirt and coverslip edges."""
+    folds: bool = True
+    """Mask where the tissue lies double."""
+    fold_contrast: float = Field(1.5, ge=1.1, le=5)
+    """A fold has at least this much more of both stains than the tissue around it."""
+    min_area_um2: float = Field(4_000.0, ge=0)
+    """Smaller spots are not masked; the cells in them are still judged one by one."""
+    margin_um: float = Field(16.0, ge=0, le=200)
+    """Masks of ink, pigment and edges are grown by this much: ink thins out, and dirt blurs."""
+    cells: bool = True
+    """Leave out cells that are of ink, black, or red cells by their own colour."""

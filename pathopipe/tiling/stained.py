@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +24,20 @@ _THIN_UM = 20.0
 """Pieces nowhere wider than twice this are fibres, scratches and coverslip edges."""
 
 
-def stain(rgb: NDArray[np.uint8], glass: Glass) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the stain and the colour of every pixel, as optical densities relative to the glass.
+def densities(rgb: NDArray[np.uint8], glass: Glass) -> list[NDArray[np.float32]]:
+    """Return the optical density of red, green and blue, each (h, w) float32: 0 on glass and on what is brighter."""
+    levels = np.maximum(np.arange(256, dtype=np.float32), 1)
+    return [
+        np.asarray(
+            cv2.LUT(rgb[..., channel], np.maximum(np.log10(glass.colour[channel] / levels), 0).astype(np.float32)),
+            np.float32,
+        )
+        for channel in range(3)
+    ]
+
+
+def stain(density: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the stain and the colour of every pixel from its :func:`densities`.
 
     The colour (highest less lowest density of the channels) counts twice in the stain: dyes absorb some wavelengths
     more than others, shadows and dirt all alike.
@@ -34,27 +49,53 @@ def stain(rgb: NDArray[np.uint8], glass: Glass) -> tuple[NDArray[np.float32], ND
     colour : (h, w) float32
         0 for every shade of grey.
     """
-    levels = np.maximum(np.arange(256, dtype=np.float32), 1)
-    densities = [
-        cv2.LUT(rgb[..., channel], np.maximum(np.log10(glass.colour[channel] / levels), 0).astype(np.float32))
-        for channel in range(3)
-    ]
-    colour = np.maximum.reduce(densities) - np.minimum.reduce(densities)
-    return sum(densities) / np.float32(3) + 2 * colour, colour
+    colour = np.maximum.reduce(density) - np.minimum.reduce(density)
+    return np.asarray(sum(density) / np.float32(3) + 2 * colour, np.float32), colour
 
 
-def tissue_mask(rgb: NDArray[np.uint8], mpp: float, spec: TissueSpec) -> NDArray[np.bool_]:
-    """Return (h, w) what is tissue in the picture ``rgb`` (h, w, 3) of ``mpp`` µm per pixel."""
-    padding = black_padding(rgb)
-    rough = roughness(rgb)
-    glass = find_glass(rgb, rough, padding)
-    density, colour = stain(rgb, glass)
-    faint = _faintest(density, rough, glass) / spec.sensitivity
-    textured = cv2.boxFilter(rough, -1, (5, 5)) >= max(1.0, 2.5 * glass.roughness) / spec.sensitivity
-    strong = density >= _STRONG / spec.sensitivity
-    coloured = cv2.boxFilter(colour, -1, (9, 9)) >= _COLOURED * cv2.boxFilter(density, -1, (9, 9))
-    mask = (density >= faint) & (textured | strong) & coloured & ~padding
-    return _pieces(_closed(mask, round(spec.closing_um / mpp)), density >= _SEED[0] / spec.sensitivity, mpp, spec)
+@dataclass(frozen=True)
+class Stained:
+    """What is stained in a low-power picture, before pieces are made of it."""
+
+    pixels: NDArray[np.bool_]
+    """(h, w) what has the stain of tissue."""
+    seed: NDArray[np.bool_]
+    """(h, w) what has more of it."""
+    density: list[NDArray[np.float32]]
+    """Optical density of red, green and blue relative to the glass."""
+    glass: Glass
+
+    @classmethod
+    def of(cls, rgb: NDArray[np.uint8], spec: TissueSpec) -> Stained:
+        """Find what is stained in ``rgb`` (h, w, 3)."""
+        padding = black_padding(rgb)
+        rough = roughness(rgb)
+        glass = find_glass(rgb, rough, padding)
+        density = densities(rgb, glass)
+        strength, colour = stain(density)
+        faint = _faintest(strength, rough, glass) / spec.sensitivity
+        textured = cv2.boxFilter(rough, -1, (5, 5)) >= max(1.0, 2.5 * glass.roughness) / spec.sensitivity
+        strong = strength >= _STRONG / spec.sensitivity
+        coloured = cv2.boxFilter(colour, -1, (9, 9)) >= _COLOURED * cv2.boxFilter(strength, -1, (9, 9))
+        mask = (strength >= faint) & (textured | strong) & coloured & ~padding
+        return cls(mask, strength >= _SEED[0] / spec.sensitivity, density, glass)
+
+    def pieces(self, mpp: float, spec: TissueSpec, without: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Return (h, w) what is tissue: stained pieces, closed and large enough.
+
+        Parameters
+        ----------
+        mpp : float
+            µm per pixel of the picture.
+        spec : TissueSpec
+            Sizes.
+        without : (h, w) bool, optional
+            What is no tissue whatever its stain; what it leaves of a piece must still be large enough.
+        """
+        if without is None:
+            return _pieces(_closed(self.pixels, round(spec.closing_um / mpp)), self.seed, mpp, spec)
+        closed = _closed(self.pixels & ~without, round(spec.closing_um / mpp))
+        return _pieces(closed & ~without, self.seed, mpp, spec) & ~without
 
 
 def _faintest(density: NDArray[np.float32], rough: NDArray[np.float32], glass: Glass) -> float:

@@ -12,6 +12,8 @@ from pathopipe.annotations.layers import write_annotations
 from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.validate import validate
 from pathopipe.errors import GeoJSONError
+from pathopipe.geometry import Frame
+from pathopipe.tiling.tissue import Tissue
 from tests.support.written import slide_info
 
 TISSUE = shapely.union_all(
@@ -25,8 +27,12 @@ LOST = shapely.union_all(
 )
 
 
-def features(path, tissue=TISSUE, lost=LOST, info=None, spec=None):
-    write_annotations(path, tissue, lost, info or slide_info(), spec or AnnotationSpec())
+def tissue_of(polygons, artefacts):
+    return Tissue(polygons, 0.0, 0.0, np.zeros((1, 1, 3), np.uint8), Frame(1, 1, 8.0, 1.0, 1.0), artefacts)
+
+
+def features(path, tissue=TISSUE, lost=LOST, info=None, spec=None, artefacts=None):
+    write_annotations(path, tissue_of(tissue, artefacts or {}), lost, info or slide_info(), spec or AnnotationSpec())
     return json.loads(path.read_text(encoding="utf-8"))["features"]
 
 
@@ -53,6 +59,20 @@ def test_areas_are_those_on_the_glass(tmp_path):
     expected = (np.pi * (600**2 - 200**2)) * 0.125 / 1e6
     assert areas[1]["Tissue area mm^2"] == pytest.approx(expected, rel=0.01)
     assert areas[2]["Not analysed area mm^2"] == pytest.approx(1000 * 500 * 0.125 / 1e6)
+
+
+def test_artefacts_are_one_class_and_tell_their_kind(tmp_path):
+    artefacts = {
+        "pen": shapely.union_all([shapely.box(0, 0, 400, 90), shapely.box(0, 700, 400, 790)]),
+        "fold": shapely.box(900, 0, 990, 500),
+    }
+    path = tmp_path / "annotations.geojson"
+    found = features(path, shapely.Polygon(), shapely.Polygon(), artefacts=artefacts)
+    assert [each["properties"]["name"] for each in found] == ["Artefact (pen) 1", "Artefact (pen) 2", "Artefact (fold)"]
+    assert {each["properties"]["classification"]["name"] for each in found} == {"Artefact"}
+    assert all(each["properties"]["isLocked"] for each in found)
+    assert found[2]["properties"]["measurements"] == {"Artefact area mm^2": pytest.approx(0.0028, rel=0.01)}
+    assert validate(path).findings == ()
 
 
 def test_what_is_written_is_imported_whole(tmp_path):
