@@ -47,10 +47,13 @@ def train(
     `pathopipe run slides/ --out results/ --model mine.safetensors`
     """
     from pathopipe.models.train.loop import fit
+    from pathopipe.models.train.origin import what_is_kept
     from pathopipe.progress import show_progress
 
-    spec = _train_spec(config, settings or [], out)
+    spec = train_spec(config, settings or [], out)
     with show_progress(verbosity(verbose, quiet)) as progress:
+        if spec.start is not None:
+            progress.say(what_is_kept(spec))
         teller = _Teller(spec, progress, lines=bool(verbose))
         try:
             path = fit(spec, teller)
@@ -97,7 +100,7 @@ class _Teller:
         self._drawn_at = time.monotonic()
 
 
-def _train_spec(config: Path, settings: list[str], out: Path | None) -> TrainSpec:
+def train_spec(config: Path, settings: list[str], out: Path | None) -> TrainSpec:
     """Return the training's settings: the file (its paths start at its folder), then ``--set``, then ``--out``."""
     from pydantic import ValidationError
 
