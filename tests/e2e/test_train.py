@@ -11,6 +11,7 @@ def test_a_trained_model_runs(drawn_slide, tmp_path):
     done = pathopipe("train", "--config", config, "--set", "iterations=3", "--out", tmp_path / "mine.safetensors", "-v")
     assert done.stdout.strip().endswith("mine.safetensors")
     assert "step 3 of 3: loss" in done.stderr
+    assert (tmp_path / "mine.safetensors.curves.png").exists()
     model = tmp_path / "mine.safetensors"
     assert "Cell" in pathopipe("models", model).stdout
     pathopipe("run", drawn_slide.slide, "--out", tmp_path / "out", "--model", model, "--cluster", "serial")

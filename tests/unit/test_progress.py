@@ -35,3 +35,25 @@ def test_bars_forget_the_total_of_the_stage_before():
         bars.say("said")
     assert "said" in stream.getvalue()
     assert "0/10" not in stream.getvalue().rpartition("write")[2]
+
+
+def test_a_note_stands_beside_the_stage(monkeypatch):
+    from pathopipe import progress
+
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0)
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("train", 10)
+    lines.note("loss 0.5")
+    lines.advance()
+    assert stream.getvalue().splitlines()[1].startswith("train: 1 of 10, loss 0.5, about ")
+    lines.stage("train again", 10)
+    lines.advance()
+    assert "loss" not in stream.getvalue().splitlines()[3]
+    stream = io.StringIO()
+    with Bars(stream) as bars:
+        bars.stage("train", 10)
+        bars.note("loss 0.25, F1 0.800")
+        bars.say("said")
+    with show_progress(-1) as silent:
+        silent.note("nothing")
