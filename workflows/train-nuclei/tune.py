@@ -33,6 +33,7 @@ View = tuple[str, Seen, np.ndarray]
 
 
 def main() -> None:
+    """Print what was tried, the best first."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("model", type=Path)
     options.add_argument("--config", type=Path, default=Path(__file__).parent / "nuclei.yaml")
