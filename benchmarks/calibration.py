@@ -23,10 +23,10 @@ from pages import DOCS, fill_section, table
 from reliability import BINS, Reliability, matched, reliability, wilson
 from robustness import SETS, sets_of
 
-from pathopipe.engine.border import cut_at_border, mirrored
 from pathopipe.evaluation import Agreement, evaluate_labels, pooled
 from pathopipe.geometry import Box, Outlines
 from pathopipe.models.base import ModelSpec, Predictor
+from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.load import load_predictor
 
 FEW = 20

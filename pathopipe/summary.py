@@ -25,6 +25,7 @@ COLUMNS = (
     "cells",
     "cells_per_mm2",
     "seconds",
+    "remarks",
 )
 """The fixed columns; those of the scores follow, sorted by name."""
 
@@ -44,6 +45,7 @@ def summary_row(record: Record, folder: SlideFolder) -> dict[str, str]:
         "cells": record.cells,
         "cells_per_mm2": values.get("cells_per_mm2"),
         "seconds": round(sum(record.seconds.values()), 2) if record.seconds else None,
+        "remarks": " ".join(record.remarks),
     }
     row |= {name: value for name, value in values.items() if name not in row}
     return {name: "" if value is None else str(value) for name, value in row.items()}

@@ -84,9 +84,9 @@ class SlideResult:
 
     @property
     def remarks(self) -> list[str]:
-        """What is unusual about the slide."""
-        unusual = self.mapping("info").get("unusual")
-        return [str(each) for each in unusual] if isinstance(unusual, list | tuple) else []
+        """What makes the result doubtful, then what is unusual about the slide."""
+        told = [self.record.get("remarks"), self.mapping("info").get("unusual")]
+        return [str(each) for some in told if isinstance(some, list | tuple) for each in some]
 
     @property
     def files(self) -> list[str]:

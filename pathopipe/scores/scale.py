@@ -44,5 +44,6 @@ def scale_remark(area_um2: NDArray[np.floating], mpp: float, spec: ScaleCheckSpe
     return (
         f"The nuclei look too {wrong[0]}: their median diameter is {median:.1f} µm, where "
         f"{spec.min_median_um:g} to {spec.max_median_um:g} is usual. The true µm per pixel may be {wrong[1]} than the "
-        f"{mpp:.4g} stated: check it, and give it with --mpp (or slide.mpp where the slide states a wrong one)."
+        f"{mpp:.4g} stated: check it, and give the true one with --mpp, or with --set slide.mpp=X where the slide "
+        "states a wrong one."
     )

@@ -46,6 +46,7 @@ def prints(card, *settings, info=None):
         ("tissue.min_area_um2=5", False, True),
         ("stitch.seam_margin_um=3", False, True),
         ("annotations.coords=level0", False, True),
+        ("scale_check.min_cells=5", False, True),
     ],
 )
 def test_a_fingerprint_changes_with_what_it_depends_on_alone(card, setting, instances_change, results_change):

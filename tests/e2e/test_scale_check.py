@@ -1,0 +1,49 @@
+"""A run warns where the nuclei do not fit the stated resolution, and only there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.cli import pathopipe, summary
+
+
+def remarks(out, name):
+    return json.loads((out / name / "slide.json").read_text())["remarks"]
+
+
+@pytest.mark.parametrize(("mpp", "wrong"), [(0.125, "too small"), (0.5, "too large")])
+def test_a_resolution_wrong_by_two_is_remarked_everywhere(drawn_slide, tmp_path, mpp, wrong):
+    done = pathopipe(
+        "run",
+        drawn_slide.slide,
+        "--out",
+        tmp_path,
+        "--workers",
+        1,
+        "--set",
+        f"slide.mpp={mpp}",
+        "--set",
+        "store.keep=no",
+    )
+    (told,) = remarks(tmp_path, "drawn")
+    assert wrong in told
+    assert "--mpp" in told
+    assert f"warning: {told}" in done.stderr
+    assert summary(tmp_path)["drawn"]["remarks"] == told
+    assert wrong in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert summary(tmp_path)["drawn"]["status"] == "complete"
+
+
+def test_the_right_resolution_is_not_remarked(drawn_slide, tmp_path):
+    done = pathopipe("run", drawn_slide.slide, "--out", tmp_path, "--workers", 1, "--set", "store.keep=no")
+    assert remarks(tmp_path, "drawn") == []
+    assert summary(tmp_path)["drawn"]["remarks"] == ""
+    assert "warning" not in done.stderr
+
+
+def test_a_real_slide_of_the_right_resolution_is_not_remarked(real_data, tmp_path):
+    slide = real_data / "slides" / "cmu-1-small-region.svs"
+    pathopipe("run", slide, "--out", tmp_path, "--workers", 1, "--set", "store.keep=no")
+    assert remarks(tmp_path, slide.stem) == []
