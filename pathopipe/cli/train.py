@@ -31,9 +31,7 @@ def train(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="One setting, such as iterations=5000 or loss.dice=0.5."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as iterations=5000 or loss.dice=0.5."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Model file to write (.safetensors).")] = None,
     verbose: Verbose = 0,
