@@ -18,6 +18,15 @@ _LEAST = 0.4
 _DENSEST = 1.25
 """A fold is this much denser than nine tenths of the slide's tissue: else pale fat would make folds of its walls."""
 _WIDEST_UM = 200.0
+_BESIDE_PX = 7
+"""How far from a band the tissue is that it is compared with, in pixels of the picture."""
+_DENSE_SIDE = 90
+"""Percentile of the tissue beside a band that it must be denser than: one side may be full of holes."""
+_FAINT = 0.06
+"""Optical density below which a pixel's hue is noise."""
+_HUE = 0.88, 1.15
+"""How far a fold's hue may be from that of the tissue beside it, as ratios of red and of blue to green density: blood
+has relatively less red, dyes that mark a specimen's margin more blue."""
 _SLENDER = 3.0
 """Length over width that a fold has at least."""
 
@@ -59,7 +68,41 @@ def folds(
         around = np.maximum(_summed(stain * inside, side) / area, 0.03)
         dense &= stain > spec.fold_contrast * around
     joined = cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    return _bands(np.asarray(joined, np.uint8), mpp, spec) & tissue
+    bands = _bands(np.asarray(joined, np.uint8), mpp, spec)
+    return _of_the_same_tissue(bands, red, green, blue, tissue, spec.fold_contrast)
+
+
+def _of_the_same_tissue(
+    bands: NDArray[np.uint8],
+    red: NDArray[np.float32],
+    green: NDArray[np.float32],
+    blue: NDArray[np.float32],
+    tissue: NDArray[np.bool_],
+    contrast: float,
+) -> NDArray[np.bool_]:
+    """Return those of ``bands`` that are denser than the tissue beside them and of its hue, grown by a pixel."""
+    number, labels, stats, _ = cv2.connectedComponentsWithStats(bands, connectivity=8)
+    found = np.zeros(tissue.shape, bool)
+    for index in range(1, number):
+        x, y, width, height = stats[index, :4].tolist()
+        part = (
+            slice(max(0, y - _BESIDE_PX), y + height + _BESIDE_PX),
+            slice(max(0, x - _BESIDE_PX), x + width + _BESIDE_PX),
+        )
+        band = (labels[part] == index).astype(np.uint8)
+        grown, near, far = (cv2.dilate(band, np.ones((2 * px + 1,) * 2, np.uint8)) > 0 for px in (1, 3, _BESIDE_PX))
+        beside = far & ~near & tissue[part] & (labels[part] == 0) & (green[part] > _FAINT)
+        if not beside.any():
+            continue
+        inside = band > 0
+        hue = [
+            np.median(plane[part][inside] / green[part][inside]) / np.median(plane[part][beside] / green[part][beside])
+            for plane in (red, blue)
+        ]
+        denser = np.median(green[part][inside]) / np.percentile(green[part][beside], _DENSE_SIDE)
+        if hue[0] >= _HUE[0] and hue[1] <= _HUE[1] and denser >= contrast:
+            found[part] |= grown
+    return found & tissue
 
 
 def _summed(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
@@ -67,8 +110,8 @@ def _summed(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(summed, np.float32)
 
 
-def _bands(mask: NDArray[np.uint8], mpp: float, spec: ArtefactSpec) -> NDArray[np.bool_]:
-    """Return the pieces of ``mask`` that are long for their width, grown by a pixel."""
+def _bands(mask: NDArray[np.uint8], mpp: float, spec: ArtefactSpec) -> NDArray[np.uint8]:
+    """Return the pieces of ``mask`` that are long for their width."""
     number, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     depth = cv2.distanceTransform(cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)[1:-1, 1:-1]
     width = np.zeros(number, np.float32)
@@ -79,4 +122,5 @@ def _bands(mask: NDArray[np.uint8], mpp: float, spec: ArtefactSpec) -> NDArray[n
     keep = (area >= spec.min_area_um2 / mpp**2) & (width <= _WIDEST_UM / mpp)
     keep &= area >= _SLENDER * np.maximum(width, 1) ** 2
     keep[0] = False
-    return cv2.dilate(keep[labels].astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    kept: NDArray[np.uint8] = keep[labels].astype(np.uint8)
+    return kept

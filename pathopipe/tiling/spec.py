@@ -35,7 +35,7 @@ class ArtefactSpec(Spec):
     """Mask black ink, black pigment, dirt and coverslip edges."""
     folds: bool = True
     """Mask where the tissue lies double."""
-    fold_contrast: float = Field(1.5, ge=1.1, le=5)
+    fold_contrast: float = Field(1.6, ge=1.1, le=5)
     """A fold has at least this much more of both stains than the tissue around it."""
     min_area_um2: float = Field(4_000.0, ge=0)
     """Smaller spots are not masked; the cells in them are still judged one by one."""
