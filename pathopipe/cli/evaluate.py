@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pathopipe.geometry import Outlines
 
 
 def register(app: typer.Typer) -> None:
@@ -19,18 +22,42 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     predicted: Annotated[Path, typer.Argument(metavar="PRED", help="Label image, GeoJSON, or a folder of them.")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The same for the truth, matched by file stem.")],
+    sheets: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheets", metavar="FOLDER", help="Write pictures of hits, misses and false alarms.", file_okay=False
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="For --sheets: the image or slide, or a folder of them, matched by stem."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare outlines with the truth: F1, PQ, AJI, AJI+, Dice and AP, each image's and in all, with 95 % intervals.
 
-    **Example**
+    **Examples**
 
     `pathopipe evaluate results/a/cells.geojson.zip a.truth.geojson.zip`
+
+    `pathopipe evaluate predicted/ labels/ --images images/ --sheets sheets/ --json`
     """
     from pathopipe.annotations.read import read_outlines
+    from pathopipe.errors import ConfigError
     from pathopipe.evaluation import as_text, evaluate_files
 
-    result = evaluate_files(predicted, truth, lambda path: read_outlines(path).outlines)
+    if (sheets is None) != (images is None):
+        raise ConfigError("--sheets and --images go together: where to write the pictures, and what they show")
+
+    def read(path: Path) -> Outlines:
+        return read_outlines(path).outlines
+
+    result = evaluate_files(predicted, truth, read)
+    if sheets is not None and images is not None:
+        from pathopipe.report.contact import read_cases, write_contact_sheets
+
+        for sheet, number in write_contact_sheets(sheets, read_cases(predicted, truth, images, read)).items():
+            print(f"{sheet}: {number:,}", file=sys.stderr)
     print(json.dumps(result.as_dict(), indent=2) if as_json else as_text(result))
 
 

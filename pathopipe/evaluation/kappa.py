@@ -57,7 +57,7 @@ def cohen_of(table: NDArray[np.integer], category: int) -> Kappa:
 
 
 def fleiss(counts: NDArray[np.integer]) -> Kappa:
-    """Return Fleiss' kappa (Fleiss 1971, "Measuring nominal scale agreement among many raters", equation 7).
+    """Return Fleiss' kappa (Fleiss 1971, "Measuring nominal scale agreement among many raters").
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def fleiss(counts: NDArray[np.integer]) -> Kappa:
 
 
 def fleiss_of(counts: NDArray[np.integer], category: int) -> Kappa:
-    """Return Fleiss' kappa of one class (Fleiss 1971, equation 18), the same as of it against all the others together.
+    """Return Fleiss' kappa of one class (Fleiss 1971): of it against all the others together.
 
     Parameters as :func:`fleiss`.
     """

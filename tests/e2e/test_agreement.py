@@ -29,3 +29,15 @@ def test_mistakes_are_told(tmp_path):
     assert ".geojson" in pathopipe("agreement", ann, ann, "--map", tmp_path / "map.csv", code=2).stderr
     assert "not there" in pathopipe("agreement", ann, tmp_path / "bob.geojson", code=1).stderr
     assert "draw it as an annotation" in pathopipe("agreement", ann, ann, "--region", ann, code=1).stderr
+
+
+def test_contact_sheets_of_a_drawn_slide(tmp_path, drawn_slide):
+    sheets = tmp_path / "sheets"
+    truth = drawn_slide.truth
+    done = pathopipe("evaluate", truth, truth, "--images", drawn_slide.slide, "--sheets", sheets, "--json")
+    told = json.loads(done.stdout)
+    assert told["pooled"]["f1"] == told["pooled"]["aji_plus"] == 1
+    assert told["intervals"]["reasons"]["all"]
+    assert f"hits.png: {drawn_slide.nuclei:,}" in done.stderr
+    assert {path.name for path in sheets.iterdir()} == {"hits.png", "misses.png", "false_alarms.png"}
+    assert "go together" in pathopipe("evaluate", truth, truth, "--sheets", sheets, code=2).stderr

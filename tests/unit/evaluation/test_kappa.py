@@ -43,7 +43,7 @@ def test_fleiss_by_the_textbook():
 
 
 @pytest.mark.parametrize("category", range(5))
-def test_fleiss_of_one_class_is_his_equation_18(category):
+def test_fleiss_of_one_class_is_his_own_formula_for_it(category):
     n, raters = len(FLEISS), 14
     own = FLEISS[:, category]
     p = own.sum() / (n * raters)
