@@ -10,6 +10,7 @@ and none looks further than the largest nucleus.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -23,7 +24,8 @@ from pathopipe.models.card import DecodeSpec
 _STEP = 0.5
 """Samples along a ray are half an output pixel apart."""
 _PART = 200
-"""Rays of so many nuclei of about one size are followed at once: it bounds the memory, and fits the cache."""
+"""Rays of so many nuclei of about one size are followed at once. It bounds the memory and fits the cache; and cv2.remap
+takes fewer than 2**15 rows: 200 nuclei of at most 128 vertices."""
 _BEYOND = 2.5
 """Output pixels beyond its furthest pixel where a region has surely ended: one that it is grown by, and rounding."""
 _SHORTEST = 0.3
@@ -116,8 +118,8 @@ def _basins(relief: Map, cells: Index) -> tuple[Index, Index]:
         if np.array_equal(further, climb):
             break
         climb = further
-    top_cells, top_of_cell = np.unique(climb, return_inverse=True)
-    return cells[top_cells], top_of_cell
+    is_top = climb == np.arange(len(cells))
+    return cells[is_top], (np.cumsum(is_top) - 1)[climb]
 
 
 class _Passes(NamedTuple):
@@ -192,9 +194,9 @@ def _owners(relief: Map, distances: Distances, tops: Index, passes: _Passes, spe
 
 def _ratios(points: NDArray[np.float64], strong: NDArray[np.float64], rays: Map) -> tuple[Index, NDArray[np.float64]]:
     """Return (m, 2) pairs of strong peak and top, and how far out in the peak's polygon the top lies (1: its edge)."""
-    found = cKDTree(points).query_ball_point(strong, rays.max(axis=1))
+    found = cKDTree(points).query_ball_point(strong, rays.max(axis=1), return_sorted=True)
     first = np.repeat(np.arange(len(strong)), [len(near) for near in found])
-    second = np.concatenate([np.sort(near) for near in found]).astype(np.int64)
+    second = np.fromiter(chain.from_iterable(found), np.int64, len(first))
     offset = points[second] - strong[first]
     turn = np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) * rays.shape[1]
     edge = rays[first, np.rint(turn).astype(np.int64) % rays.shape[1]]
@@ -293,11 +295,14 @@ def _part_radii(
     along: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the radii of some regions, whose labels are ``own``, from samples at distances ``along`` the rays."""
-    at = (centres[:, None, None] + directions[:, :, None] * along[:, None]).astype(np.float32)
-    shape = at.shape[:3]
-    flat_x, flat_y = (np.ascontiguousarray(at[..., axis].reshape(-1, len(along))) for axis in (0, 1))
-    label = _sampled(labels, flat_x, flat_y, cv2.INTER_NEAREST).reshape(shape)
-    value = _sampled(foreground, flat_x, flat_y, cv2.INTER_LINEAR).reshape(shape)
+    shape = (*directions.shape[:2], len(along))
+    x, y = (
+        (centres[:, axis, None, None] + directions[:, :, axis, None] * along).astype(np.float32).reshape(-1, len(along))
+        for axis in (0, 1)
+    )
+    zero = cv2.BORDER_CONSTANT
+    label = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST, borderMode=zero), np.float32).reshape(shape)
+    value = np.asarray(cv2.remap(foreground, x, y, cv2.INTER_LINEAR, borderMode=zero), np.float32).reshape(shape)
     foreign = label != own[:, None, None]
     outside = foreign | (value <= level)
     outside[..., 0], outside[..., -1] = False, True
@@ -308,16 +313,6 @@ def _part_radii(
     fraction = np.where(neighbour & (after > level), 0.5, fraction)
     radii: NDArray[np.float64] = np.maximum((first[..., 0] - 1 + fraction) * _STEP, _SHORTEST)
     return radii
-
-
-def _sampled(image: Map, x: Map, y: Map, how: int) -> Map:
-    """Return ``image`` at (x, y); cv2.remap takes maps of fewer than 2**15 rows, so in parts."""
-    rows = 1 << 14
-    parts = [
-        cv2.remap(image, x[row : row + rows], y[row : row + rows], how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-        for row in range(0, len(x), rows)
-    ]
-    return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 def _plausible(outlines: Outlines, radii: NDArray[np.float64], longest: float, spec: DecodeSpec) -> Index:
