@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from accuracy import mpp_of, painted
+from accuracy import mpp_of
 from chart import Curve, Panel, save_panels
 from numpy.typing import NDArray
 from pages import DOCS, fill_section, table
@@ -24,6 +24,7 @@ from reliability import BINS, Reliability, matched, reliability, wilson
 from robustness import SETS, sets_of
 
 from pathopipe.evaluation import Agreement, evaluate_labels, pooled
+from pathopipe.evaluation.labels import painted
 from pathopipe.geometry import Box, Outlines
 from pathopipe.models.base import ModelSpec, Predictor
 from pathopipe.models.border import cut_at_border, mirrored
@@ -95,9 +96,9 @@ def predict_scored(predictor: Predictor, rgb: np.ndarray, mpp: float) -> tuple[O
     inside = Box(0, 0, *size)
     read = Box(-halo, -halo, size[0] + halo + -size[0] % stride, size[1] + halo + -size[1] % stride)
     found = predictor.predict(mirrored(np.asarray(small, np.uint8), inside, read)[np.newaxis])[0]
-    kept = cut_at_border(found, inside, read)
-    ratio = np.array([width / size[0], height / size[1]])
-    return kept.outlines.with_coords((kept.outlines.coords - halo) * ratio), kept.score.astype(np.float64)
+    outlines, kept = cut_at_border(found.outlines, inside, read)
+    placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
+    return placed, found.score[kept].astype(np.float64)
 
 
 def joined(images: list[Judged]) -> Reliability:
