@@ -61,10 +61,12 @@ def _shape(geometry: dict[str, Any] | None) -> shapely.Geometry | None:
         return None
     parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
     polygons = [
-        shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
+        shapely.Polygon(rings[0], rings[1:])
         for rings in ([[point[:2] for point in ring] for ring in part] for part in parts)
     ]
-    whole = shapely.union_all([part for polygon in polygons for part in shapely.get_parts(polygon)])
+    if len(polygons) == 1 and polygons[0].is_valid:  # nearly always
+        return polygons[0] if polygons[0].area > 0 else None
+    whole = shapely.union_all([part for polygon in polygons for part in shapely.get_parts(shapely.make_valid(polygon))])
     areas = [part for part in shapely.get_parts(whole) if shapely.get_type_id(part) in _AREAS and part.area > 0]
     if not areas:
         return None

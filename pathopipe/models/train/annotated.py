@@ -25,6 +25,8 @@ from pathopipe.slide.open import open_slide
 
 _LARGEST_PX = 64_000_000
 """Pixels of a region: a sample of that many takes 0.8 GB of memory."""
+_ROWS = 256
+"""Rows of pixels that are tested at once."""
 
 
 class _Region(NamedTuple):
@@ -145,7 +147,9 @@ def _listed(
     images: AnnotatedSlide,
     spec: TrainSpec,
 ) -> Listed:
-    nuclei = [each for each in drawing.nuclei if each.shape.intersects(region.area)]
+    shapely.prepare(region.area)
+    reaching = shapely.intersects(region.area, np.array([each.shape for each in drawing.nuclei], object))
+    nuclei = [drawing.nuclei[index] for index in np.flatnonzero(reaching)]
     frame = slide.info.frame(mpp)
     # Nuclei that the region's border cuts are shown whole; around them nothing is learnt.
     bounds = shapely.total_bounds([region.area, *(each.shape for each in nuclei)])
@@ -190,5 +194,10 @@ def _inside(shape: shapely.Geometry, box: Box, frame: Frame) -> NDArray[np.bool_
     """Return (h, w) whether the centre of each pixel of ``box`` lies in ``shape`` (level-0 pixels)."""
     x = (np.arange(box.x0, box.x1) + 0.5) * frame.scale_x
     y = (np.arange(box.y0, box.y1) + 0.5) * frame.scale_y
+    inside = np.zeros((box.height, box.width), bool)
+    if shapely.is_empty(shape):
+        return inside
     shapely.prepare(shape)
-    return np.asarray(shapely.contains_xy(shape, *np.meshgrid(x, y)), bool)
+    for top in range(0, box.height, _ROWS):  # the coordinates of all pixels would take more memory than the pixels
+        inside[top : top + _ROWS] = shapely.contains_xy(shape, *np.meshgrid(x, y[top : top + _ROWS]))
+    return inside

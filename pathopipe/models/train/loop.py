@@ -26,6 +26,8 @@ from pathopipe.models.train.state import State, begun, f1_of, take_step
 from pathopipe.models.train.validate import validate
 from pathopipe.models.train.write import write_model
 
+_SHOWN = {"f1": "F1", "pq": "PQ", "aji": "AJI", "class_accuracy": "right class"}
+"""Figures of a validation as the model card names them."""
 _MEAN_OVER = 20
 """Steps between lines of the log."""
 
@@ -95,7 +97,7 @@ def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks
         spec.out.parent.mkdir(parents=True, exist_ok=True)
         record.write(ranks, bf16, state, finished=False)
         lead = _Lead(spec, held_out, checkpoint, Log(log_path(spec.out), state.step), progress)
-        lead.tell(state)
+        lead.before(state)
     state.net.train()
     for batch in batches(spec, samples, state.step, ranks.rank, ranks.count) if not state.done(spec) else ():
         loss = take_step(state, [part.to(ranks.device) for part in batch], spec, ranks, bf16)
@@ -124,15 +126,20 @@ class _Lead:
         self._spec, self._held_out = spec, held_out
         self._checkpoint, self._log, self._progress = checkpoint, log, progress
 
+    def before(self, state: State) -> None:
+        """Do what is due before the first step: the weights to begin from are the first that may be the best."""
+        self._tell(state)
+        if self._spec.start and state.step == 0 and self._judges(0):
+            self._judge(state)
+            self._tell(state)
+
     def after_step(self, state: State, loss: float) -> None:
         """Do what is due after a step of this ``loss``."""
         state.recent.append(loss)
         mean = sum(state.recent) / len(state.recent)
         judges = self._judges(state.step)
         if judges:
-            scores = validate(state, self._held_out, self._spec)
-            state.judged(scores, self._spec.validation.keep == "best")
-            self._log.add(**scores)
+            self._judge(state)
         done = state.done(self._spec)
         logs = state.step % _MEAN_OVER == 0 or done
         if logs:
@@ -140,9 +147,14 @@ class _Lead:
             state.recent.clear()
         if self._checkpoint.due(state.step) or done:  # last, so that a run that goes on from here repeats nothing
             self._checkpoint.save(state)
-        self.tell(state, mean, logs or judges)
+        self._tell(state, mean, logs or judges)
 
-    def tell(self, state: State, loss: float | None = None, logged: bool = False) -> None:
+    def _judge(self, state: State) -> None:
+        scores = validate(state, self._held_out, self._spec)
+        state.judged(scores, self._spec.validation.keep == "best")
+        self._log.add(**scores)
+
+    def _tell(self, state: State, loss: float | None = None, logged: bool = False) -> None:
         """Say how far things are."""
         scores = f1_of(state.scores), f1_of(state.best_scores)
         self._progress(Standing(state.step, self._spec.iterations, loss, *scores, logged))
@@ -158,6 +170,6 @@ class _Lead:
             return ()
         chosen = "; the step and the threshold may have been chosen on them"
         figures = ", ".join(
-            f"{name.upper()} {scores[name]:.3f}" for name in ("f1", "pq", "aji") if scores[name] is not None
+            f"{shown} {scores[name]:.3f}" for name, shown in _SHOWN.items() if scores.get(name) is not None
         )
         return (f"{len(self._held_out)} held-out images at step {scores['step']}: {figures}{chosen}",)

@@ -9,9 +9,11 @@ import pytest
 
 from pathopipe.errors import GeoJSONError, ModelError, SlideError
 from pathopipe.models.train import AnnotatedSlide, TrainSpec
+from pathopipe.models.train.annotated import _drawing
 from pathopipe.models.train.dataset import load_samples
 from tests.support.classed import CLASSES, draw_classed
 from tests.support.drawn_slides import halved, write_tiff
+from tests.support.written import slide_info
 
 MPP = 0.25
 SIDE = 600
@@ -225,6 +227,15 @@ def test_pixels_finer_than_of_use_are_not_read(slide, drawn, tmp_path):
     assert sample.rgb.shape[1] < 110
     ((sample,), _) = samples(slide, tmp_path, [REGION, *nuclei(drawn)], mpp=0.5)
     assert sample.scale == pytest.approx(1.0)
+
+
+def test_coordinates_are_counted_as_qupath_does(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [REGION]}))
+    info = slide_info(bounds=(1000, 500, 3000, 2500))
+    for coords, x in (("qupath", 1101), ("level0", 101)):
+        images = AnnotatedSlide(slide=tmp_path / "s.svs", annotations=path, coords=coords)
+        assert _drawing(images, info, TrainSpec()).regions[0].area.bounds[0] == x
 
 
 def test_a_slide_or_file_that_cannot_be_read_is_told(slide, tmp_path):

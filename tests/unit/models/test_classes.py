@@ -17,11 +17,13 @@ from pathopipe.models.inference import infer
 from pathopipe.models.load import load_card, load_predictor
 from pathopipe.models.net_file import begun_from, load_net, told_of_start
 from pathopipe.models.network import NetSpec, StarNet, folded, reach_px
+from pathopipe.models.train import ImageSet, fit
 from pathopipe.models.train.classes import NOT_ANNOTATED, ClassTable
+from pathopipe.models.train.judge import judged
 from pathopipe.models.train.losses import class_loss, star_loss
 from pathopipe.models.train.spec import LossSpec, TrainSpec
 from pathopipe.models.train.write import write_model
-from tests.support.classed import draw_classed
+from tests.support.classed import CLASSES, draw_classed, write_folder
 
 ONE = NetSpec(widths=(8, 8, 8), blocks=(1, 1, 1), head=8, rays=8)
 THREE = ONE.model_copy(update={"classes": 3})
@@ -225,3 +227,33 @@ def test_classes_of_the_data_are_those_of_the_model_or_mapped():
         table.marks(["tumour", "gland", "Tumor"])
     with pytest.raises(ModelError, match="the model has no class 'Tumour'"):
         ClassTable(NAMES, {"x": "Tumour"}, "a.csv")
+
+
+def test_found_nuclei_are_judged_where_something_is_known():
+    truth = np.zeros((20, 40), np.int32)
+    truth[2:8, 2:8], truth[2:8, 12:18], truth[2:8, 22:28], truth[12:18, 32:38] = 1, 2, 3, 4
+    found = np.where(truth == 4, 0, truth)
+    found[12:18, 2:8], found[12:18, 12:18] = 7, 5
+    marks = np.array([0, 1, 2, 0, 2], np.uint8)[truth]
+    marks[10:, :30][truth[10:, :30] == 0] = NOT_ANNOTATED
+    marks[12:18, 32:36] = NOT_ANNOTATED
+    result = judged(found, np.array([0, 0, 1, 0, 0, 0, 0], np.uint8), truth, marks)
+    assert (result.right, result.classed) == (1, 2)  # of 1 and 2; the class of 3 is not known
+    assert (result.agreement.true_positives, result.agreement.false_positives) == (3, 0)
+    assert result.agreement.false_negatives == 0  # 4 is mostly hidden
+
+
+def test_nothing_found_is_judged_too():
+    truth = np.zeros((9, 9), np.int32)
+    result = judged(truth, np.zeros(0, np.uint8), truth, np.zeros((9, 9), np.uint8))
+    assert (result.right, result.classed) == (0, 0)
+
+
+def test_held_out_regions_tell_how_often_the_class_is_right(tmp_path):
+    write_folder(tmp_path / "set", {name: draw_classed(seed, 128) for seed, name in enumerate("ab")})
+    sets = (ImageSet(folder=tmp_path / "set", mpp=0.5, held_out=("b",)),)
+    spec = TrainSpec(out=tmp_path / "m.safetensors", sets=sets, classes=CLASSES, net=ONE, threshold=0.05)
+    spec = spec.model_copy(update={"iterations": 2, "batch": 2, "patch_px": 64, "workers": 0, "warm_up": 0})
+    fit(spec, lambda _: None)
+    log = (tmp_path / "m.safetensors.losses.jsonl").read_text().splitlines()
+    assert any("class_accuracy" in line for line in log)
