@@ -20,7 +20,13 @@ _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 900, 250, 70, 30, 72, 64
 _TEXT = 15
 _INK, _GRID = (50, 50, 50), (222, 222, 222)
 _LOSS, _PALE_LOSS = (30, 80, 150), (178, 200, 228)
-_FIGURES: dict[str, Colour] = {"f1": (190, 60, 30), "pq": (230, 150, 40), "aji": (60, 140, 90)}
+_FIGURES: dict[str, tuple[str, Colour]] = {
+    "f1": ("F1", (190, 60, 30)),
+    "pq": ("PQ", (230, 150, 40)),
+    "aji": ("AJI", (60, 140, 90)),
+    "class_accuracy": ("right class", (120, 80, 170)),
+}
+"""Figures of a validation: name and colour."""
 _OUTLIERS = 98
 """Percentile of the loss at which the panel ends: the first steps would press the rest flat."""
 Line = NDArray[np.float64]
@@ -32,7 +38,7 @@ def training_curves(lines: Sequence[dict[str, Any]], title: str) -> bytes:
     Parameters
     ----------
     lines : sequence of dict
-        {"step", "loss"} or {"step", "f1", "pq", "aji"}, as ``<out>.losses.jsonl`` has them.
+        {"step", "loss"} or {"step", "f1", "pq", "aji"} with more figures, as ``<out>.losses.jsonl`` has them.
     title : str
     """
     loss = _points(lines, "loss")
@@ -51,7 +57,7 @@ def training_curves(lines: Sequence[dict[str, Any]], title: str) -> bytes:
         panel = _Panel(draw, _TOP + _PANEL + _GAP, last, *_figure_range(figures))
         panel.frame("held-out images")
         for name, points in figures.items():
-            panel.line(points, _FIGURES[name], 2, dots=True)
+            panel.line(points, _FIGURES[name][1], 2, dots=True)
         panel.legend(figures)
     shrunk = image.resize((_WIDTH, height), Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -132,14 +138,15 @@ class _Panel:
             self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
 
     def legend(self, figures: dict[str, Line]) -> None:
-        """Name the curves, with the latest and the highest of each."""
+        """Name the curves, with the latest value of each and the highest F1."""
         x = float(_LEFT + 150)
         for name, points in figures.items():
             best = points[points[:, 1].argmax()]
-            text = f"{name.upper()} {points[-1, 1]:.3f}"
-            if best[1] > points[-1, 1]:
+            shown, colour = _FIGURES[name]
+            text = f"{shown} {points[-1, 1]:.3f}"
+            if name == "f1" and best[1] > points[-1, 1]:
                 text += f" (best {best[1]:.3f} at {best[0]:,.0f})"
-            self._text(x, self.top - _TEXT - 6, text, colour=_FIGURES[name])
+            self._text(x, self.top - _TEXT - 6, text, colour=colour)
             x += width_of(self.draw, text, _TEXT * _FINER) / _FINER + 20
 
     def _x(self, step: float) -> float:

@@ -18,9 +18,9 @@ class Log:
     """Lines {"step", "loss"} and {"step", "f1", "pq", "aji"}, in the order of the steps."""
 
     def __init__(self, path: Path, step: int) -> None:
-        """Go on with ``path`` after ``step``: lines of later steps are of a sitting that was cut off, and go."""
+        """Go on with ``path`` after ``step``, 0 for anew: what a sitting that was cut off wrote beyond it goes."""
         self.path = path
-        kept = [line for line in read_log(path) if line["step"] <= step]
+        kept = [line for line in read_log(path) if line["step"] <= step] if step else []
         write_text(path, "".join(_line(values) for values in kept))
 
     def add(self, **values: float | None) -> None:

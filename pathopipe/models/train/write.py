@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from pathopipe.files import atomic_file
 from pathopipe.models.base import ModelCard
-from pathopipe.models.card import DecodeSpec, metadata_of
+from pathopipe.models.card import DecodeSpec, metadata_of, read_model_file
 from pathopipe.models.network import STRIDE, StarNet, reach_px
 from pathopipe.models.train.spec import TrainSpec
 
@@ -50,6 +50,14 @@ def write_model(
     return spec.out
 
 
+def _inherited(spec: TrainSpec) -> tuple[str, ...]:
+    """Return what the weights that it was begun from were trained on: their data are in the new ones too."""
+    if spec.start is None:
+        return ()
+    card = read_model_file(spec.start).card
+    return tuple(f"begun from {card.name} {card.version}: {line}" for line in card.data)
+
+
 def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, Any]:
     reach = reach_px(spec.net)
     card: dict[str, Any] = {
@@ -64,6 +72,7 @@ def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, A
         "data": (
             *(f"{images.shown} ({images.licence})" for images in spec.sets),
             f"images drawn by pathopipe, {spec.drawn if spec.sets else 1:.0%} of {steps * spec.batch} patches",
+            *_inherited(spec),
         ),
         "accuracy": (*spec.accuracy, *accuracy),
         "limits": spec.limits,

@@ -136,6 +136,24 @@ def test_training_stops_when_nothing_improves(folder, tmp_path):
     assert fit(spec, lambda _: None).read_bytes() == content
 
 
+def test_the_weights_to_begin_from_are_measured_first_and_named(folder, tmp_path):
+    first = fit(quick(tmp_path, iterations=2, name="first"), lambda _: None)
+    spec = quick(
+        tmp_path / "next",
+        start=first,
+        iterations=4,
+        sets=held_out(folder),
+        validation={"every": 2, "keep": "best"},
+        learning_rate=1e-9,
+    )
+    path = fit(spec, lambda _: None)
+    log = read_log(path.with_name("m.safetensors.losses.jsonl"))
+    assert [line["step"] for line in log if "f1" in line] == [0, 2, 4]
+    card = load_card(ModelSpec(name=str(path)))
+    assert card.accuracy[0].startswith("1 held-out images at step 0:")
+    assert card.data[-1] == "begun from first 1: images drawn by pathopipe, 100% of 4 patches"
+
+
 def test_the_best_weights_are_kept_where_they_are_asked_for(tmp_path):
     for keep in (True, False):
         state = begun(quick(tmp_path), torch.device("cpu"))
