@@ -39,6 +39,7 @@ def read_outlines(path: Path, max_bytes: int = MAX_BYTES) -> Read:
 
     A MultiPolygon gives an outline for each of its parts; holes are left out, and so is a ring that encloses nothing.
     Where a file has detections or cells, its annotations are regions around them and are left out too.
+    Of a cell that has a nucleus the nucleus is read.
 
     Raises
     ------
@@ -114,7 +115,7 @@ class _Found:
         self.skipped = 0
 
     def add(self, feature: dict[str, Any]) -> None:
-        geometry: dict[str, Any] = feature.get("geometry") or {}
+        geometry = _geometry(feature)
         kind, coordinates = geometry.get("type"), geometry.get("coordinates", [])
         if kind not in ("Polygon", "MultiPolygon"):
             self.skipped += 1
@@ -132,6 +133,12 @@ class _Found:
 
     def read(self) -> Read:
         return Read(Outlines.of(self.rings), np.array(self.class_ids, np.int64), tuple(self.classes), self.skipped)
+
+
+def _geometry(feature: dict[str, Any]) -> dict[str, Any]:
+    """Return what a feature's outline is; of a cell with a nucleus "geometry" is the border of the cytoplasm."""
+    is_cell = (feature.get("properties") or {}).get("objectType") == "cell"
+    return (is_cell and feature.get("nucleusGeometry")) or feature.get("geometry") or {}
 
 
 def class_name(feature: dict[str, Any]) -> str:

@@ -32,6 +32,10 @@ def evaluate(
         Path | None,
         typer.Option("--images", help="For --sheets: the image or slide, or a folder of them, matched by stem."),
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="PRED", help="Also tell how much better PRED is than this prediction."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare outlines with the truth: F1, PQ, AJI, AJI+, Dice and AP, each image's and in all, with 95 % intervals.
@@ -40,11 +44,13 @@ def evaluate(
 
     `pathopipe evaluate results/a/cells.geojson.zip a.truth.geojson.zip`
 
-    `pathopipe evaluate predicted/ labels/ --images images/ --sheets sheets/ --json`
+    `pathopipe evaluate predicted/ labels/ --images images/ --sheets sheets/`
+
+    `pathopipe evaluate new-model/ labels/ --baseline old-model/ --json`
     """
     from pathopipe.annotations.read import read_outlines
     from pathopipe.errors import ConfigError
-    from pathopipe.evaluation import as_text, evaluate_files
+    from pathopipe.evaluation import Difference, as_text, difference_text, evaluate_files
 
     if (sheets is None) != (images is None):
         raise ConfigError("--sheets and --images go together: where to write the pictures, and what they show")
@@ -58,7 +64,11 @@ def evaluate(
 
         for sheet, number in write_contact_sheets(sheets, read_cases(predicted, truth, images, read)).items():
             print(f"{sheet}: {number:,}", file=sys.stderr)
-    print(json.dumps(result.as_dict(), indent=2) if as_json else as_text(result))
+    gain = None if baseline is None else Difference(result, evaluate_files(baseline, truth, read))
+    if as_json:
+        print(json.dumps(result.as_dict() | ({} if gain is None else {"difference": gain.as_dict()}), indent=2))
+    else:
+        print(as_text(result) if gain is None else f"{as_text(result)}\n\n{difference_text(gain)}")
 
 
 def agreement(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.evaluation.agreement import Agreement, evaluate_labels, evaluate_outlines
+from pathopipe.evaluation.agreement import Agreement, agreement, evaluate_labels
 from pathopipe.evaluation.labels import is_label_image, label_polygons, read_labels
-from pathopipe.evaluation.pairs import EvaluationError, valid_polygons
+from pathopipe.evaluation.pairs import EvaluationError, polygon_pairs, valid_polygons
 from pathopipe.evaluation.result import EvaluationResult
 from pathopipe.geometry import Outlines
 
@@ -23,7 +23,8 @@ def evaluate_files(predicted: Path, truth: Path, read_outlines: ReadOutlines | N
     Parameters
     ----------
     predicted, truth : Path
-        PNG, TIFF or NPY label images, or what ``read_outlines`` reads.
+        PNG, TIFF or NPY label images, or what ``read_outlines`` reads; one may be the one and one the other, then a
+        pixel of the label image is one of level 0.
     read_outlines : callable, optional
         Reads any other file, such as GeoJSON, as outlines.
 
@@ -104,6 +105,6 @@ def _compare(predicted: Path, truth: Path, read_outlines: ReadOutlines | None) -
             return evaluate_labels(read_labels(predicted), read_labels(truth))
         except EvaluationError as error:
             raise EvaluationError(f"{predicted} and {truth}: {error}") from error
-    if any(images) or read_outlines is None:
+    if read_outlines is None:
         raise EvaluationError(f"cannot compare {predicted.name} with {truth.name}: give two label images")
-    return evaluate_outlines(read_outlines(predicted), read_outlines(truth))
+    return agreement(polygon_pairs(*(read_polygons(path, read_outlines) for path in (predicted, truth))))

@@ -53,21 +53,42 @@ class Intervals:
 
 def bootstrap(images: Sequence[Agreement]) -> Intervals:
     """Return the intervals of all figures over ``images``; the same images in the same order give the same ones."""
-    if len(images) < FEWEST_IMAGES:
-        counted = "1 image is" if len(images) == 1 else f"{len(images)} images are"
-        return Intervals(reasons={"all": f"{counted} too few for an interval: at least {FEWEST_IMAGES}"})
-    names = list(images[0].fractions)
+    if reason := _too_few(images):
+        return Intervals(reasons={"all": reason})
+    return _intervals(images, *_samples(images))
+
+
+def bootstrap_difference(images: Sequence[Agreement], baseline: Sequence[Agreement]) -> Intervals:
+    """Return the intervals of the differences, figure less that of ``baseline``.
+
+    Paired: both are of the same images in the same order, and each sample takes the same images of both. So what makes
+    an image hard for both does not widen the interval.
+    """
+    if reason := _too_few(images):
+        return Intervals(reasons={"all": reason})
+    ours, theirs = _samples(images), _samples(baseline)
+    return _intervals(images, ours[0] - theirs[0], ours[1] - theirs[1])
+
+
+def _too_few(images: Sequence[Agreement]) -> str:
+    if len(images) >= FEWEST_IMAGES:
+        return ""
+    counted = "1 image is" if len(images) == 1 else f"{len(images)} images are"
+    return f"{counted} too few for an interval: at least {FEWEST_IMAGES}"
+
+
+def _samples(images: Sequence[Agreement]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the pooled figures and the means of each sample of the images, (draws, f) each; NaN where there is none.
+
+    The samples depend on nothing but the number of images.
+    """
     parts = np.array([list(image.fractions.values()) for image in images], np.float64)
     drawn = np.random.default_rng(SEED).integers(0, len(images), (DRAWS, len(images)))
     times = np.stack([np.bincount(sample, minlength=len(images)) for sample in drawn]).astype(np.float64)
     sums = np.einsum("si,ifp->sfp", times, parts)
     exists = parts[..., 1] > 0
     own = np.where(exists, _ratio(parts), 0)
-    means = _ratio(np.stack([times @ own, times @ exists], axis=-1))
-    reasons: dict[str, str] = {}
-    return Intervals(
-        _intervals(_ratio(sums), names, "pooled", reasons), _intervals(means, names, "mean", reasons), reasons
-    )
+    return _ratio(sums), _ratio(np.stack([times @ own, times @ exists], axis=-1))
 
 
 def _ratio(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,7 +98,13 @@ def _ratio(fractions: NDArray[np.float64]) -> NDArray[np.float64]:
     return ratio
 
 
-def _intervals(samples: NDArray[np.float64], names: list[str], of: str, reasons: dict[str, str]) -> dict[str, Interval]:
+def _intervals(images: Sequence[Agreement], pooled: NDArray[np.float64], mean: NDArray[np.float64]) -> Intervals:
+    reasons: dict[str, str] = {}
+    names = list(images[0].fractions)
+    return Intervals(_bounds(pooled, names, "pooled", reasons), _bounds(mean, names, "mean", reasons), reasons)
+
+
+def _bounds(samples: NDArray[np.float64], names: list[str], of: str, reasons: dict[str, str]) -> dict[str, Interval]:
     tail = 50 * (1 - CONFIDENCE)
     found: dict[str, Interval] = {}
     for name, values in zip(names, samples.T, strict=True):

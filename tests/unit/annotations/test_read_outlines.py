@@ -50,6 +50,16 @@ def test_points_lines_and_rings_without_area_are_counted(tmp_path):
     assert (len(found.outlines), found.skipped) == (1, 2)
 
 
+def test_of_a_cell_the_nucleus_is_read(tmp_path):
+    nucleus = [[2, 2], [4, 2], [4, 4], [2, 2]]
+    geometry = {"type": "Polygon", "coordinates": [nucleus]}
+    cell = feature(objectType="cell") | {"nucleusGeometry": geometry}
+    bare = feature(objectType="cell") | {"nucleusGeometry": None}
+    detection = feature(objectType="detection") | {"nucleusGeometry": geometry}  # as QuPath, which ignores it there
+    found = read(tmp_path, cell, bare, detection)
+    assert [found.outlines.ring(index).tolist() for index in range(3)] == [nucleus[:-1], RING[:-1], RING[:-1]]
+
+
 def test_a_ring_that_is_not_closed_keeps_all_its_vertices(tmp_path):
     assert read(tmp_path, feature(coordinates=[RING[:-1]])).outlines.ring(0).tolist() == RING[:-1]
 

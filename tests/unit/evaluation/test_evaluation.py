@@ -168,3 +168,12 @@ def test_two_files_for_one_image_are_refused(tmp_path):
         (tmp_path / "x.npy").rename(tmp_path / name)
     with pytest.raises(EvaluationError, match="two files for 'a'"):
         evaluate_files(tmp_path, tmp_path)
+
+
+def test_a_label_image_and_outlines_are_compared(tmp_path):
+    np.save(tmp_path / "a.npy", boxes(*PREDICTED))
+    (tmp_path / "a.geojson").write_text("{}", encoding="utf-8")
+    result = evaluate_files(tmp_path / "a.npy", tmp_path / "a.geojson", lambda _: rings(*TRUTH))
+    assert result.images["a"].as_dict() == pytest.approx(evaluate_labels(boxes(*PREDICTED), boxes(*TRUTH)).as_dict())
+    with pytest.raises(EvaluationError, match="give two label images"):
+        evaluate_files(tmp_path / "a.npy", tmp_path / "a.geojson")

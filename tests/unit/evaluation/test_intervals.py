@@ -8,7 +8,14 @@ import json
 import numpy as np
 import pytest
 
-from pathopipe.evaluation import EvaluationResult, as_text, evaluate_labels
+from pathopipe.evaluation import (
+    Difference,
+    EvaluationError,
+    EvaluationResult,
+    as_text,
+    difference_text,
+    evaluate_labels,
+)
 from pathopipe.evaluation.intervals import bootstrap
 
 
@@ -70,3 +77,36 @@ def test_a_figure_that_many_samples_lack_has_no_interval():
     assert "samples" in told["reasons"]["pooled.sq"]
     assert told["pooled"]["recall"][0] == 0
     assert as_text(result).count("95% from") == 2
+
+
+def result(*images):
+    return EvaluationResult({f"i{n}": each for n, each in enumerate(images)})
+
+
+def test_a_difference_is_paired():
+    # Images of very different difficulty, one nucleus of ten more found in each.
+    ours, baseline = [[image(n + gain, 10 - n - gain) for n in range(10)] for gain in (1, 0)]
+    gain = Difference(result(*ours), result(*baseline))
+    assert gain.pooled["recall"] == gain.mean["recall"] == pytest.approx(0.1)
+    assert gain.intervals.pooled["recall"] == pytest.approx((0.1, 0.1))
+    low, high = bootstrap(ours).pooled["recall"]
+    assert high - low > 0.2
+    assert "+0.1" in difference_text(gain)
+
+
+def test_a_difference_to_itself_is_0_and_backwards_it_is_negative():
+    one, other = result(*(image(n, 3) for n in range(5))), result(*(image(n, 4) for n in range(5)))
+    assert set(Difference(one, one).intervals.pooled.values()) == {(0.0, 0.0)}
+    there, back = Difference(one, other).intervals.mean["f1"], Difference(other, one).intervals.mean["f1"]
+    assert there == pytest.approx((-back[1], -back[0]))
+
+
+def test_a_difference_needs_the_same_images_and_enough_of_them():
+    with pytest.raises(EvaluationError, match="different images"):
+        Difference(result(image(1)), result(image(1), image(2)))
+    few = Difference(result(image(1)), result(image(1, 1)))
+    assert json.loads(json.dumps(few.as_dict()))["pooled"]["recall"] == 0.5
+    assert "too few" in difference_text(few)
+    empty = Difference(result(image(0)), result(image(0)))
+    assert empty.pooled["f1"] is None
+    assert "–" in difference_text(empty)
