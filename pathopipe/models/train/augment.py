@@ -23,6 +23,8 @@ _OWN_COLOURS = 0.12
 _BANDS = 0.2
 _FLAKES = 0.4
 _SMUDGES = 0.3
+_VEILED = 0.35
+_IMMUNE = 0.1
 _PASTED = 0.25
 _UNEVEN = 0.4
 Labels = NDArray[np.int32]
@@ -163,9 +165,24 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
         nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 1.1) * (labels == 0)
     if rng.random() < _SMUDGES:
         nuclear = nuclear + smudges(rng, size) * rng.uniform(0.15, 0.8) * (labels == 0)
+    if rng.random() < _VEILED:  # what lies above and below the focus, and basophilic plasma around the nuclei
+        nuclear = nuclear + cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)) * rng.uniform(0.1, 0.7)
     density = nuclear[..., None] * h + plasma[..., None] * e
+    if rng.random() < _IMMUNE:
+        density = nuclear[..., None] * h + _immunostain(rng, nuclear, plasma, labels, h)
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)
+
+
+def _immunostain(rng: Rng, nuclear: Field, plasma: Field, labels: Labels, h: Field) -> Field:
+    """Return the density (size, size, 3) to add to haematoxylin alone: DAB in some nuclei, or around them."""
+    brown = _vector(rng, (0.20, 0.40), (0.45, 0.65), (0.65, 0.90))
+    if rng.random() < 0.5:
+        positive = rng.random(int(labels.max()) + 1) < rng.uniform(0.1, 0.9)
+        positive[0] = False
+        stained = cv2.GaussianBlur(positive[labels].astype(np.float32), (0, 0), 0.7) * nuclear
+        return np.asarray(stained[..., None] * (brown * rng.uniform(0.6, 1.4) - h * rng.uniform(0.5, 1.0)), np.float32)
+    return np.asarray(plasma[..., None] * brown * rng.uniform(0.1, 1.5), np.float32)
 
 
 def _flaked(rng: Rng, amount: Field, labels: Labels) -> Field:
