@@ -80,7 +80,8 @@ def label_polygons(labels: NDArray[np.integer]) -> NDArray[np.object_]:
     polygons = np.empty(len(first), object)
     for number, run in enumerate(np.split(boxes, first[1:]) if len(first) else []):
         polygons[number] = shapely.union_all(run)
-    return polygons
+    # The union leaves a vertex where two boxes meet on a straight edge.
+    return np.asarray(shapely.simplify(polygons, 0), object)
 
 
 def painted(outlines: Outlines, shape: tuple[int, int]) -> NDArray[np.int32]:

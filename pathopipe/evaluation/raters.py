@@ -146,17 +146,19 @@ def _enclosing(rater: Rater) -> int:
 
 
 def rater_names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each file: without its ending, with as many of its folders as tell it from the others.
+    """Return a name for each file: its own without the ending, or, where all are called the same, its folder's.
 
-    A file that is given twice is numbered.
+    More folders are added where that does not tell them apart; a file that is given twice is numbered.
     """
     parts = [[*path.absolute().parts[:-1], _bare(path.name)] for path in paths]
+    last = [part[-1] for part in parts]
+    while all(len(part) > 1 for part in parts) and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
     for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]).replace("//", "/") for part in parts]
+        names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    names = [part[-1] for part in parts]
-    return [name if names.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(names, 1)]
+    return [name if last.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(last, 1)]
 
 
 def _bare(name: str) -> str:

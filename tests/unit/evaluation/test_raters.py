@@ -176,7 +176,9 @@ def test_notes_tell_of_different_extents_missing_classes_and_regions():
     ("paths", "names"),
     [
         (["x/ann.geojson", "x/bob.geojson.zip", "x/c.d.png"], ["ann", "bob", "c.d"]),
-        (["a/s/cells.geojson.zip", "b/s/cells.geojson.zip"], ["a/s/cells", "b/s/cells"]),
+        (["a/s/cells.geojson.zip", "b/s/cells.geojson.zip"], ["a", "b"]),
+        (["a/x.png", "b/x.png", "b/y.png"], ["a/x", "b/x", "b/y"]),
+        (["a/x.png", "b/x.png", "b/x.png"], ["x #1", "x #2", "x #3"]),
         (["x/ann.geojson", "x/ann.geojson"], ["ann #1", "ann #2"]),
     ],
 )
