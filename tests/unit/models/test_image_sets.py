@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from pathopipe.errors import ModelError
@@ -134,6 +138,14 @@ def test_a_set_is_a_folder_or_a_slide():
         TrainSpec.model_validate({"sets": [{"slide": "b.svs", "annotation": "b.geojson"}]})
     with pytest.raises(ValidationError, match="folder"):
         TrainSpec.model_validate({"sets": [{"images": "a"}]})
+
+
+def test_the_settings_in_the_documentation_are_valid():
+    page = Path(__file__).parents[3] / "docs" / "classes.md"
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    spec = TrainSpec.model_validate(yaml.safe_load(text))
+    assert [type(images) for images in spec.sets] == [AnnotatedSlide, ImageSet]
+    assert spec.net.classes == 2
 
 
 def test_an_image_without_labels_is_named(tmp_path):
