@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathopipe.progress import Progress
 
 _CURVES_EVERY_S = 60.0
-_PATHS = {"folder", "slide", "annotations"}
+_PATHS = {"folder", "slide", "annotations", "unlabelled"}
 """Keys of a set of training images that are paths."""
 
 
@@ -120,14 +120,19 @@ def train_spec(config: Path, settings: list[str], out: Path | None) -> TrainSpec
 
 def _placed(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the settings of a file in ``folder`` with its relative paths placed there."""
-    sets = [
-        each | {key: folder / str(each[key]) for key in _PATHS & each.keys()} if isinstance(each, dict) else each
-        for each in values.get("sets") or ()
-    ]
-    start = values.get("start")
-    # A name without the suffix is that of a model that is installed.
-    begun = {"start": folder / start} if isinstance(start, str) and start.endswith(".safetensors") else {}
-    return {**values, **({"sets": sets} if sets else {}), **begun}
+    sets = [_set_placed(each, folder) if isinstance(each, dict) else each for each in values.get("sets") or ()]
+    return {**values, **({"sets": sets} if sets else {}), **_model_placed(values, "start", folder)}
+
+
+def _set_placed(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    paths = {key: folder / str(given[key]) for key in _PATHS & given.keys()}
+    return {**given, **paths, **_model_placed(given, "teacher", folder)}
+
+
+def _model_placed(given: dict[str, Any], key: str, folder: Path) -> dict[str, Path]:
+    """Return the model file under ``key``, if it is one: without the suffix it is the name of an installed model."""
+    name = given.get(key)
+    return {key: folder / name} if isinstance(name, str) and name.endswith(".safetensors") else {}
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -5,7 +5,7 @@
 """
 
 from pathopipe.models.train.loop import fit
-from pathopipe.models.train.sets import AnnotatedSlide, ImageSet
+from pathopipe.models.train.sets import AnnotatedSlide, ImageSet, UnlabelledSet
 from pathopipe.models.train.spec import TrainSpec
 
-__all__ = ["AnnotatedSlide", "ImageSet", "TrainSpec", "fit"]
+__all__ = ["AnnotatedSlide", "ImageSet", "TrainSpec", "UnlabelledSet", "fit"]

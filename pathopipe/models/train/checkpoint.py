@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ _FREE: Any = {
     "limits": True,
     "checkpoint_every": True,
     "checkpoint_minutes": True,
-    "sets": {"__all__": {"folder"}},
+    "start": True,
+    "sets": {"__all__": {"folder", "slide", "annotations", "unlabelled", "teacher"}},
 }
 """May differ between the sittings of one run: where things lie and what carries them out, and the card's words."""
 
@@ -33,8 +35,8 @@ _FREE: Any = {
 class Checkpoint:
     """``<out>.checkpoint``: the state after a step, with what must agree for it to be continued."""
 
-    def __init__(self, spec: TrainSpec, data: list[str]) -> None:
-        """Take the settings, and the digest of every image set."""
+    def __init__(self, spec: TrainSpec, data: Sequence[str | None]) -> None:
+        """Take the settings, and the digest of every image set and of what it begins from."""
         self.path = spec.out.with_name(f"{spec.out.name}.checkpoint")
         self._identity = fingerprint({"spec": spec.model_dump(mode="json", exclude=_FREE), "data": data})
         self._every, self._seconds = spec.checkpoint_every, spec.checkpoint_minutes * 60

@@ -9,8 +9,9 @@ import numpy as np
 from pathopipe.errors import ModelError
 from pathopipe.models.train.annotated import annotated_samples
 from pathopipe.models.train.folder import folder_samples
+from pathopipe.models.train.pseudo import unlabelled_samples
 from pathopipe.models.train.sample import Listed, Sample
-from pathopipe.models.train.sets import ImageSet
+from pathopipe.models.train.sets import ImageSet, UnlabelledSet
 from pathopipe.models.train.spec import TrainSpec
 
 
@@ -25,6 +26,9 @@ def load_samples(spec: TrainSpec) -> tuple[list[Sample], list[Sample]]:
     training: list[Sample] = []
     held_out: list[Sample] = []
     for number, images in enumerate(spec.sets):
+        if isinstance(images, UnlabelledSet):  # what a model says is no truth to measure by
+            training += [each.sample for each in unlabelled_samples(images, spec)]
+            continue
         if isinstance(images, ImageSet):
             listed = list(folder_samples(images, spec))
         else:

@@ -75,22 +75,23 @@ def fit(spec: TrainSpec, progress: Progress) -> Path:
         raise ConfigError(f"processes: {count}, but there are {gpus} GPUs")
     if spec.batch % count:
         raise ConfigError(f"batch: {spec.batch} patches cannot be shared evenly by {count} processes")
+    torch.set_num_threads(spec.threads)
     data = load_samples(spec)
     with together(count, bool(gpus), partial(_follow, spec)) as ranks:
         return _train(spec, *data, ranks, progress)
 
 
 def _follow(spec: TrainSpec, ranks: Ranks) -> None:
+    torch.set_num_threads(spec.threads)
     _train(spec, *load_samples(spec), ranks, lambda _: None)
 
 
 def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks: Ranks, progress: Progress) -> Path:
-    torch.set_num_threads(spec.threads)
     torch.manual_seed(spec.seed)
     torch.backends.cudnn.deterministic = True  # of several ways to convolve, one that sums in a fixed order
     bf16 = takes_bf16(spec.bf16, ranks.device)
     record = Record(spec, samples, held_out)
-    checkpoint = Checkpoint(spec, record.digests)
+    checkpoint = Checkpoint(spec, [record.start_sha256, *record.digests])
     state = begun(spec, ranks.device)
     checkpoint.resume(state, ranks.device)
     if ranks.leads:

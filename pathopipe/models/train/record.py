@@ -14,13 +14,16 @@ import torch
 
 import pathopipe
 from pathopipe.files import write_json
+from pathopipe.models.base import ModelSpec
 from pathopipe.models.card import read_model_file
+from pathopipe.models.load import model_file
+from pathopipe.models.train.pseudo import unlabelled_files
 from pathopipe.models.train.ranks import Ranks
 from pathopipe.models.train.sample import Sample
-from pathopipe.models.train.sets import ImageSet, TrainingSet
+from pathopipe.models.train.sets import ImageSet, TrainingSet, UnlabelledSet
 from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.state import State
-from pathopipe.slide.identity import of_file
+from pathopipe.slide.identity import of_file, of_folder
 
 _OF_THIS_MACHINE = {"out": True, "start": True, "workers": True, "threads": True, "sets": True}
 """Settings that the model file leaves out: they are paths, or do not change the weights."""
@@ -33,14 +36,14 @@ class Record:
         """Read the files of every set for their digests."""
         self.spec = spec
         self.digests = [set_digest(images) for images in spec.sets]
+        self.start_sha256 = read_model_file(spec.start).card.sha256 if spec.start else None
         self._trained, self._held_out = ([sample.id for sample in part] for part in (samples, held_out))
 
     def of_model(self) -> dict[str, Any]:
         """Return what the model file says of its training: the same bytes wherever the images lie."""
-        start = self.spec.start
         return {
             "settings": self.spec.model_dump(mode="json", exclude=_OF_THIS_MACHINE, exclude_defaults=True),
-            "start_sha256": start and read_model_file(start).card.sha256,
+            "start_sha256": self.start_sha256,
             "data": [
                 {"title": images.shown, "sha256": digest}
                 for images, digest in zip(self.spec.sets, self.digests, strict=True)
@@ -70,7 +73,7 @@ class Record:
 
 
 def set_digest(images: TrainingSet) -> str:
-    """Return the SHA-256 of a set's files: names and bytes of images, labels and tables, or of the annotations.
+    """Return the SHA-256 of a set's files: names and bytes of images, labels and tables, annotations, or the teacher.
 
     Of an annotated slide, which may be large, size and parts of the content are taken (``pathopipe.slide.identity``).
     """
@@ -78,8 +81,13 @@ def set_digest(images: TrainingSet) -> str:
     if isinstance(images, ImageSet):
         for path in _files(images.folder):
             _add(digest, path.relative_to(images.folder).as_posix(), path)
+    elif isinstance(images, UnlabelledSet):
+        for path in unlabelled_files(images):
+            _add(digest, path.relative_to(images.unlabelled).as_posix(), path)
+        digest.update(model_file(ModelSpec(name=str(images.teacher))).card.sha256.encode())
     else:
-        digest.update(of_file(images.slide).encode())
+        slide = of_folder(images.slide, ()) if images.slide.is_dir() else of_file(images.slide)
+        digest.update(slide.encode())
         _add(digest, "annotations", images.annotations)
     return digest.hexdigest()
 

@@ -87,13 +87,48 @@ class AnnotatedSlide(Spec):
         return self.title or self.slide.name
 
 
+class UnlabelledSet(Spec):
+    """A folder of images without labels, for self-training: a model, the teacher, says what it is sure of.
+
+    Nuclei that it is sure of are trained on; what it is unsure of is left out of the loss. They are never held out.
+    """
+
+    unlabelled: Path
+    """The folder, searched recursively for PNG, JPEG and TIFF; relative paths start at the configuration file's."""
+    mpp: float = Field(gt=0)
+    """µm per pixel of all its images."""
+    teacher: Path = Path("nuclei")
+    """The model that labels: its name, or a model file."""
+    sure: float = Field(0.7, gt=0, le=1)
+    """Score from which a nucleus of the teacher is taken for one."""
+    unsure: float = Field(0.2, gt=0, lt=1)
+    """Probability and foreground up to which a pixel is taken for background."""
+    leave_out: tuple[str, ...] = ()
+    """File names that are not used, such as ``ihc_*``; ``*`` stands for anything."""
+    weight: float = Field(1.0, gt=0)
+    """How often its images are drawn, each, relative to those of other sets."""
+    licence: str = "not stated"
+    """Licence of the images, for the model card."""
+    title: str = ""
+    """What the images are, for the model card."""
+
+    @property
+    def shown(self) -> str:
+        """What the images are, for the model card: the title, else the folder's name; and who labelled them."""
+        return f"{self.title or self.unlabelled.name}, labelled by the model {self.teacher.stem}"
+
+
 def _kind(given: Any) -> str:
-    if isinstance(given, dict):
-        return "slide" if "slide" in given else "folder"
-    return "slide" if isinstance(given, AnnotatedSlide) else "folder"
+    for kind in ("slide", "unlabelled"):
+        if kind in given if isinstance(given, dict) else hasattr(given, kind):
+            return kind
+    return "folder"
 
 
 TrainingSet = Annotated[
-    Annotated[ImageSet, Tag("folder")] | Annotated[AnnotatedSlide, Tag("slide")], Discriminator(_kind)
+    Annotated[ImageSet, Tag("folder")]
+    | Annotated[AnnotatedSlide, Tag("slide")]
+    | Annotated[UnlabelledSet, Tag("unlabelled")],
+    Discriminator(_kind),
 ]
-"""Told apart by their key ``folder`` or ``slide``."""
+"""Told apart by their key ``folder``, ``slide`` or ``unlabelled``."""
