@@ -69,6 +69,9 @@ def synth(
     seed: Annotated[int, typer.Option("--seed", help="Another seed draws another slide.", min=0)] = 0,
     tissue: Annotated[float, typer.Option("--tissue", help="Part of the slide that is tissue, 0 to 1.")] = 0.5,
     density: Annotated[float, typer.Option("--density", help="Nuclei relative to the usual, about 3,600 a mm².")] = 1.0,
+    defects: Annotated[
+        bool, typer.Option("--defects", help="Draw pen, pigment, folds, an edge and red cells over it.")
+    ] = False,
     workers: Workers = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -80,6 +83,8 @@ def synth(
     `pathopipe synth --size 6000 4000 --out drawn.svs`
 
     `pathopipe synth --size 50000 40000 --out large.tiff --seed 3 --workers 8`
+
+    `pathopipe synth --size 8000 8000 --out spoilt.svs --defects`
     """
     from pydantic import ValidationError
 
@@ -89,7 +94,13 @@ def synth(
 
     try:
         spec = SynthSpec(
-            width=size[0], height=size[1], mpp=mpp, seed=seed, tissue_fraction=tissue, nuclei_density=density
+            width=size[0],
+            height=size[1],
+            mpp=mpp,
+            seed=seed,
+            tissue_fraction=tissue,
+            nuclei_density=density,
+            defects=defects,
         )
     except ValidationError as error:
         raise ConfigError(f"cannot draw that: {told(error)}") from None

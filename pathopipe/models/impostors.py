@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pathopipe.instances import Instances
 from pathopipe.models.stain import OD_MEANS
+from pathopipe.tiling.artefacts import DAB_FROM
 from pathopipe.tiling.spec import ArtefactSpec
 from pathopipe.tiling.tissue import Tissue
 
@@ -21,9 +22,6 @@ KINDS = ("pen", "black", "red_cell")
 
 _GREEN_INK = 1.6
 """Red over green density: at most 0.9 in nuclei of H&E, 1.42 where haematoxylin is alone."""
-_DAB_FROM = 0.75
-"""Blue over green density, median of the tissue, from which there may be DAB. Measured: up to 0.65 in H&E, from 0.89
-with DAB."""
 _BLACK = (0.75, 0.62)
 """Blue over green and red over green density of black, at least, where there is no DAB: nuclei have 0.7 at most."""
 _BLACK_WITH_DAB = (0.85, 0.85, 1.1)
@@ -71,7 +69,7 @@ def _black(
     blue_over_green: float | None,
 ) -> NDArray[np.bool_]:
     grey = (blue_part < _BLACK_MOST) & (red_part < _BLACK_MOST)
-    if blue_over_green is not None and blue_over_green < _DAB_FROM:
+    if blue_over_green is not None and blue_over_green < DAB_FROM:
         return np.asarray(grey & (blue_part > _BLACK[0]) & (red_part > _BLACK[1]), bool)
     least_blue, least_red, least = _BLACK_WITH_DAB
     return np.asarray(grey & (blue_part > least_blue) & (red_part > least_red) & (density > least), bool)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pathopipe.geometry import Box
 from pathopipe.synth.anatomy import Anatomy, Window, anatomy, coarse_px
+from pathopipe.synth.defects import spoil
 from pathopipe.synth.lattice import Floats
 from pathopipe.synth.nuclei import Nuclei, nuclei_in
 from pathopipe.synth.shapes import PATCH_PX, UNIT_PX, bank_of
@@ -31,7 +32,7 @@ class Block:
     tissue: NDArray[np.bool_]
     """Where tissue is, one value per map pixel (``anatomy.coarse_px``)."""
     nuclei: Nuclei | None = None
-    """Those that reach into the block and some more around it; None on glass."""
+    """Those that reach into the block and some more around it; None on glass without defects."""
 
     def own_nuclei(self) -> Nuclei | None:
         """Return the nuclei whose middle lies in the block: every nucleus of a slide belongs to one block."""
@@ -47,14 +48,25 @@ def draw_block(spec: SynthSpec, row: int, col: int) -> Block:
     window = Window.around(box, spec)
     maps = anatomy(window, spec)
     if maps is None:
-        return Block(box, *_glass(spec))
+        glass, labels, tissue = _glass(spec)
+        spoilt = spoil(glass, box, spec)
+        if spoilt is None:
+            return Block(box, glass, labels, tissue)
+        return Block(box, spoilt, labels, tissue, Nuclei.none())
     sheet = _Sheet(spec, box, window)
     haematoxylin, eosin, cover = _background(sheet, maps, spec)
     nuclei = nuclei_in(window, maps, spec)
     labels = _stamp(haematoxylin, eosin, nuclei, sheet.padded, spec)
     rgb = photograph(haematoxylin, eosin, cover, stain_of(spec), spec.mpp, PAD_PX)
+    spoilt = spoil(rgb, box, spec)
     inner = slice(PAD_PX, -PAD_PX)
-    return Block(box, rgb, np.ascontiguousarray(labels[inner, inner]), sheet.core(maps.tissue) > 0.5, nuclei)
+    return Block(
+        box,
+        rgb if spoilt is None else spoilt,
+        np.ascontiguousarray(labels[inner, inner]),
+        sheet.core(maps.tissue) > 0.5,
+        nuclei,
+    )
 
 
 @lru_cache(maxsize=2)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pathopipe.errors import ConfigError
 from pathopipe.synth.anatomy import coarse_px
 from pathopipe.synth.block import Block, draw_block
+from pathopipe.synth.defects import defects_of
 from pathopipe.synth.nuclei import Nuclei
 from pathopipe.synth.pyramid import LevelSpool, Mosaic, averaged, encoded, write_slide
 from pathopipe.synth.spec import BLOCK_PX, TILE_PX, SynthResult, SynthSpec
@@ -67,6 +68,7 @@ def draw_slide(
             tiles = drawing.tiles(_drawn(spec, workers))
             write_slide(slide, spec, out.suffix.lower() in APERIO, tiles, levels, drawing.thumbnail)
             writer.add_tissue(drawing.tissue.pixels[..., 0] > 127, drawing.tissue.downsample)
+            writer.add_defects(defects_of(spec))
         os.replace(truth, truth_path(out))
         os.replace(slide, out)
     finally:

@@ -44,6 +44,9 @@ class SynthSpec(Spec):
     stain_variation: float = Field(0.5, ge=0, le=1)
     """How far the seed may move the stains' colours and strengths from the average laboratory's."""
 
+    defects: bool = False
+    """Draw pen strokes, black pigment, folds, a coverslip's edge and red cells over it."""
+
     @model_validator(mode="after")
     def _levels_fit(self) -> Self:
         powers = {2**power for power in range(9)}

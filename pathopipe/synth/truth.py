@@ -2,14 +2,16 @@
 
 ``F.svs`` gets ``F.truth.geojson.zip``, laid out as a run's ``cells.geojson.zip``: ``part-0001.geojson`` … are
 FeatureCollections of at most 20,000 nuclei each (``objectType`` "detection", class, colour, area), and
-``tissue.geojson`` is one with the tissue's outline (``objectType`` "annotation"). Coordinates are level-0 pixels.
-The nuclei are written while the slide is drawn; memory does not grow with their number.
+``tissue.geojson`` is one with the tissue's outline (``objectType`` "annotation"). So is ``defects.geojson``, where the
+slide has defects; nuclei under them stay in the truth. Coordinates are level-0 pixels. The nuclei are written while the
+slide is drawn; memory does not grow with their number.
 """
 
 from __future__ import annotations
 
 import uuid
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -21,6 +23,7 @@ import shapely
 from numpy.typing import NDArray
 
 from pathopipe.spec import fingerprint
+from pathopipe.synth.defects import Defect
 from pathopipe.synth.nuclei import CLASSES, Nuclei
 from pathopipe.synth.spec import SynthSpec
 
@@ -28,6 +31,7 @@ PART_NUCLEI = 20_000
 COLORS = ((200, 0, 0), (160, 90, 160), (150, 200, 150))
 """RGB of ``CLASSES``, as QuPath shows the tumour, immune cell and stroma classes."""
 TISSUE_COLOR = (70, 120, 200)
+DEFECT_COLOR = (110, 110, 110)
 _SPACE = uuid.UUID("8a0c4d3e-52e7-5c0b-9a43-7d1f6f0b1c55")
 
 
@@ -84,9 +88,21 @@ class TruthWriter:
         """Write the outline of ``mask`` (h, w), whose pixels are ``downsample`` level-0 pixels wide."""
         self._end_part()
         outline = _outline(mask, downsample, self._spec)
-        features = [] if outline is None else [self._tissue(outline)]
+        features = [] if outline is None else [self._annotation(outline, "tissue", "Tissue", "Tissue", TISSUE_COLOR)]
         with self._open("tissue.geojson") as file:
             file.write(orjson.dumps({"type": "FeatureCollection", "features": features}))
+
+    def add_defects(self, defects: Sequence[Defect]) -> None:
+        """Write where ``defects`` are; nothing where there are none."""
+        slide = shapely.box(0, 0, self._spec.width, self._spec.height)
+        features = []
+        for number, defect in enumerate(defects, 1):
+            shape = shapely.set_precision(shapely.intersection(defect.shape, slide), 0.01)
+            if shape.geom_type in ("Polygon", "MultiPolygon") and not shape.is_empty:
+                features.append(self._annotation(shape, f"defect {number}", defect.kind, "Artefact", DEFECT_COLOR))
+        if features:
+            with self._open("defects.geojson") as file:
+                file.write(orjson.dumps({"type": "FeatureCollection", "features": features}))
 
     def _open(self, name: str) -> IO[bytes]:
         # A fixed date: the bytes depend on the spec alone.
@@ -118,15 +134,17 @@ class TruthWriter:
             },
         }
 
-    def _tissue(self, outline: shapely.Geometry) -> dict[str, object]:
+    def _annotation(
+        self, outline: shapely.Geometry, key: str, name: str, kind: str, color: tuple[int, int, int]
+    ) -> dict[str, object]:
         return {
             "type": "Feature",
-            "id": str(uuid.uuid5(_SPACE, f"{self._name}/tissue")),
+            "id": str(uuid.uuid5(_SPACE, f"{self._name}/{key}")),
             "geometry": orjson.loads(shapely.to_geojson(outline)),
             "properties": {
                 "objectType": "annotation",
-                "name": "Tissue",
-                "classification": {"name": "Tissue", "color": TISSUE_COLOR},
+                "name": name,
+                "classification": {"name": kind, "color": color},
                 "isLocked": True,
             },
         }

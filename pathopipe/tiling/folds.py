@@ -13,9 +13,9 @@ from pathopipe.tiling.spec import ArtefactSpec
 
 _AROUND_UM = 400.0
 """Side of the square that a pixel is compared with."""
-_LEAST = 0.4
+_LEAST = 0.3
 """Mean optical density below which nothing is a fold."""
-_DENSEST = 1.25
+_DENSEST = 1.0
 """A fold is this much denser than nine tenths of the slide's tissue: else pale fat would make folds of its walls."""
 _WIDEST_UM = 200.0
 _BESIDE_PX = 7
