@@ -126,6 +126,7 @@ def agreement(
     comparison = compare_raters(raters, where)
     print(json.dumps(comparison.as_dict(), indent=2) if as_json else comparison_text(comparison))
     if disagreement is not None:
+        disagreement.parent.mkdir(parents=True, exist_ok=True)
         shown = write_disagreement(disagreement, comparison)
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in shown.kinds.items()) or "nothing: all agree"
         dropped = f"; {shown.dropped} without area left out" if shown.dropped else ""

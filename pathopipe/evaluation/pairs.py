@@ -168,8 +168,9 @@ def _overlaps(first: NDArray[np.object_], second: NDArray[np.object_]) -> tuple[
 
 
 def valid_polygons(outlines: Outlines) -> NDArray[np.object_]:
-    """Return (n,) shapely polygons of ``outlines``, those that cross themselves made valid."""
+    """Return (n,) shapely Polygons or MultiPolygons of ``outlines``, those that cross themselves made valid."""
     polygons = outlines.to_shapely()
     broken = ~shapely.is_valid(polygons)
-    polygons[broken] = shapely.make_valid(polygons[broken])
+    # Made valid, an outline may have lines beside its polygons; a buffer of 0 leaves those out.
+    polygons[broken] = shapely.buffer(shapely.make_valid(polygons[broken]), 0)
     return polygons

@@ -14,8 +14,9 @@ from pathopipe.annotations.read import read_outlines, read_region
 from pathopipe.annotations.validate import validate
 from pathopipe.errors import GeoJSONError
 from pathopipe.evaluation.comparison import compare_raters
-from pathopipe.evaluation.pairs import EvaluationError
+from pathopipe.evaluation.pairs import EvaluationError, valid_polygons
 from pathopipe.evaluation.raters import Rater
+from pathopipe.geometry import Outlines
 from tests.support.raters import rater, write_rater, write_region
 
 ANN = rater("ann", (0, "T"), (100, "T"), (200, "T"), (300, "S"), (400, "S"), (500, "T"))
@@ -77,6 +78,22 @@ def test_outlines_in_pieces_or_without_area_on_the_grid(tmp_path):
     assert shown.dropped == 1
     assert shown.kinds["Only a"] == 2
     assert validate(tmp_path / "map.geojson").ok
+
+
+def test_outlines_that_cross_themselves_are_compared_and_mapped(tmp_path):
+    rng = np.random.default_rng(0)
+    spike = np.array([[0, 0], [10, 0], [10, 10], [5, 10], [5, 20], [5, 10], [0, 10]], float)
+    for _ in range(20):
+        raters = []
+        for name in "ab":
+            crossed = [rng.uniform(0, 60, 2) + rng.normal(0, 8, (rng.integers(4, 9), 2)) for _ in range(20)]
+            polygons = valid_polygons(Outlines.of([spike, *crossed]))
+            assert {polygon.geom_type for polygon in polygons} <= {"Polygon", "MultiPolygon"}
+            raters.append(Rater(name, polygons, np.array(["T"] * len(polygons))))
+        shown = write_disagreement(tmp_path / "map.geojson", comparison := compare_raters(raters))
+        assert 0 < comparison.pairs[0].figures.dice <= 1
+        assert sum(shown.kinds.values()) == (~comparison.agreed).sum()
+        assert validate(tmp_path / "map.geojson").ok
 
 
 def test_raters_files_are_read_as_they_were_written(tmp_path):

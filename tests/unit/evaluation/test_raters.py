@@ -166,6 +166,7 @@ def test_notes_tell_of_different_extents_missing_classes_and_regions():
     assert "different extents" in notes([wide, half], None)[0]
     assert notes([wide, half], shapely.box(0, 0, 90, 200)) == []
     assert notes([wide, rater("twin", *grid)], None) == []
+    assert notes([rater("idle"), rater("lazy"), rater("one", (0, "T"))], None) == []
     bare = Rater("bare", wide.polygons, np.full(len(wide), "unclassified"))
     assert "--ignore-classes" in notes([wide, bare], None)[0]
     box = Rater("box", np.append(wide.polygons, shapely.box(0, 0, 200, 200)), np.append(wide.classes, "T"))
