@@ -154,7 +154,7 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
     e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))
     top = max(float(np.percentile(amount, 99)), 0.15)
-    nuclear = amount / top * rng.uniform(0.55, 1.6)
+    nuclear: NDArray[np.floating[Any]] = amount / top * rng.uniform(0.55, 1.6)
     plasma = eosin(rng, size) * rng.uniform(0.2, 1.3) + stroma * rng.uniform(0, 2.0)
     plasma *= 1 - np.clip(nuclear * rng.uniform(0.3, 1.0), 0, 0.9)
     if rng.random() < 0.5:  # haze: haematoxylin that lies everywhere, or basophilic plasma
@@ -174,7 +174,7 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)
 
 
-def _immunostain(rng: Rng, nuclear: Field, plasma: Field, labels: Labels, h: Field) -> Field:
+def _immunostain(rng: Rng, nuclear: Image, plasma: Field, labels: Labels, h: Field) -> Field:
     """Return the density (size, size, 3) to add to haematoxylin alone: DAB in some nuclei, or around them."""
     brown = _vector(rng, (0.20, 0.40), (0.45, 0.65), (0.65, 0.90))
     if rng.random() < 0.5:
