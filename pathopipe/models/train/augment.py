@@ -166,7 +166,8 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     if rng.random() < _SMUDGES:
         nuclear = nuclear + smudges(rng, size) * rng.uniform(0.15, 0.8) * (labels == 0)
     if rng.random() < _VEILED:  # what lies above and below the focus, and basophilic plasma around the nuclei
-        nuclear = nuclear + cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)) * rng.uniform(0.1, 0.7)
+        veil = np.asarray(cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)))
+        nuclear = np.asarray(nuclear + veil * rng.uniform(0.1, 0.7))
     density = nuclear[..., None] * h + plasma[..., None] * e
     if rng.random() < _IMMUNE:
         density = nuclear[..., None] * h + _immunostain(rng, nuclear, plasma, labels, h)
