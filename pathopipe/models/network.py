@@ -4,7 +4,7 @@ The outputs are those of StarDist (Schmidt et al. 2018, "Cell detection with sta
 and a boundary map beside them; the network is a small residual pyramid of plain 3 × 3 convolutions, written so that
 its receptive field is small and known: what it says about a pixel depends on no pixel further than :func:`reach_px`,
 and tiles that overlap by that much agree exactly. So there are no global statistics (no group or instance
-normalisation) and no strides above 8. Classes are read from the last layer by a 1 × 1 convolution, which widens
+normalisation) and no strides above 8. Classes are read from the last layer by 1 × 1 convolutions, which widen
 nothing.
 """
 
@@ -88,7 +88,7 @@ class StarNet(nn.Module):
         self.to2 = _conv(w4, w2, kernel=1)
         self.up2 = _conv(w2, spec.head)
         self.out = nn.Conv2d(spec.head, 3 + spec.rays, 1)
-        self.classes = nn.Conv2d(spec.head, spec.classes, 1) if spec.classes > 1 else None
+        self.classes = _class_head(spec) if spec.classes > 1 else None
         assert self.out.bias is not None
         # Nuclei cover little: starting at a probability of 0.1 saves the first hundred iterations.
         nn.init.constant_(self.out.bias[:3], -2.2)
@@ -119,6 +119,13 @@ class StarNet(nn.Module):
         """Return (n, rays): the distances at pixels with ``features`` (n, head)."""
         assert self.out.bias is not None
         return functional.linear(features, self.out.weight[3:].flatten(1), self.out.bias[3:])
+
+
+def _class_head(spec: NetSpec) -> nn.Sequential:
+    """Return the class head: a layer of its own, since what finds nuclei need not tell their classes apart."""
+    return nn.Sequential(
+        nn.Conv2d(spec.head, spec.head, 1), nn.ReLU(inplace=True), nn.Conv2d(spec.head, spec.classes, 1)
+    )
 
 
 def _twice(x: Tensor) -> Tensor:
