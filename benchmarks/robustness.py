@@ -28,11 +28,14 @@ from stains import seen_stains, spread
 
 from pathopipe.models.base import ModelSpec, Predictor
 from pathopipe.models.load import load_predictor
-from pathopipe.scores.scale import diameters_um, scale_remark
+from pathopipe.scores.scale import diameters_um, scale_remark, zoom_for
 from pathopipe.scores.spec import ScaleCheckSpec
 
 SETS = {"miccai_seg15": "MICCAI 2015", "tcga_glioma36": "TCGA gliomas"}
+SCALE_ERROR = "scale error"
 LABORATORIES = 5
+CHECK = ScaleCheckSpec(min_cells=50)
+"""A set has fewer cells than a slide."""
 UNALTERED = Series("unaltered", "", 0.0, (0.0,), lambda _: (lambda rgb, mpp: (rgb, mpp),))
 
 
@@ -49,7 +52,7 @@ class Measured:
     f1_low: float
     f1_high: float
     remark: bool
-    """Whether the scale check of a run would speak up, all images of the set taken for one slide."""
+    """Whether the scale check of a run would speak up, all images of the set taken for one slide and its field."""
 
 
 Results = dict[tuple[str, float, str], Measured]
@@ -72,7 +75,8 @@ def main() -> None:
     results: Results = {}
     with sets_of(chosen.data / "eval", chosen.images) as folders:
         for series, value, name in steps(every):
-            results[series.name, value, name] = measured(predictor, folders[name], series.of(value))
+            checked = series is UNALTERED or series.name == SCALE_ERROR
+            results[series.name, value, name] = measured(predictor, folders[name], series.of(value), checked)
             told = results[series.name, value, name]
             print(f"{series.name:14} {value:<5g} {name:14} F1 {told.f1:.3f}  PQ {told.pq:.3f}", flush=True)
     images = f"{chosen.images} images of each set" if chosen.images else "all images"
@@ -115,31 +119,34 @@ def sets_of(folder: Path, images: int | None) -> Iterator[dict[str, Path]]:
         yield {name: Path(work) / name for name in SETS}
 
 
-def measured(predictor: Predictor, folder: Path, ways: tuple[Alteration, ...]) -> Measured:
-    """Return what comes of altering the images of ``folder`` in each of ``ways``."""
+def measured(predictor: Predictor, folder: Path, ways: tuple[Alteration, ...], checked: bool = False) -> Measured:
+    """Return what comes of altering the images of ``folder`` in each of ``ways``; ``checked`` asks the scale check."""
     each = []
     remarked = False
     for alter in ways:
-        areas: list[np.ndarray] = []
-        whole = evaluate_set(folder, _altered(predictor, alter, areas), None)
-        every = np.concatenate(areas)
-        median = float(np.median(diameters_um(every))) if len(every) else float("nan")
+        found: list[np.ndarray] = []
+        whole = evaluate_set(folder, _altered(predictor, alter, found), None)
+        areas = np.concatenate(found)
+        median = float(np.median(diameters_um(areas))) if len(areas) else float("nan")
         pool = whole.pooled
         each.append((pool.f1 or 0.0, whole.mean("pq") or 0.0, median, pool.predicted / pool.truth))
-        remarked = remarked or scale_remark(every, 1.0, ScaleCheckSpec(min_cells=1)) is not None
-    f1, pq, diameter, found = np.mean(each, axis=0)
+        if checked and (zoom := zoom_for(areas, CHECK)) is not None:
+            seen: list[np.ndarray] = []
+            evaluate_set(folder, _altered(predictor, alter, seen, zoom), None)
+            remarked = scale_remark(areas, 1.0, CHECK, zoom, np.concatenate(seen)) is not None
+    f1, pq, diameter, found_per_true = np.mean(each, axis=0)
     scores = [one[0] for one in each]
-    return Measured(f1, pq, diameter, found, min(scores), max(scores), remarked)
+    return Measured(f1, pq, diameter, found_per_true, min(scores), max(scores), remarked)
 
 
 def _altered(
-    predictor: Predictor, alter: Alteration, areas: list[np.ndarray]
+    predictor: Predictor, alter: Alteration, areas: list[np.ndarray], zoom: float = 1.0
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return the way to segment an image after ``alter``; the areas of what is found, in µm², go into ``areas``."""
 
     def way(rgb: np.ndarray, mpp: float) -> np.ndarray:
         image, stated = alter(rgb, mpp)
-        labels = predict_labels(predictor, image, stated)
+        labels = predict_labels(predictor, image, stated * zoom)
         counts = np.bincount(labels.ravel())[1:]
         areas.append(counts[counts > 0] * stated**2)
         return labels
@@ -171,11 +178,11 @@ def _cells(here: Measured, plain: Measured, series: Series) -> list[str]:
 def scale_table(results: Results) -> str:
     """Return how large nuclei seem where the stated resolution is wrong, and whether a run would remark it."""
     rows = []
-    values = sorted({value for series, value, _ in results if series == "scale error"} | {1.0})
+    values = sorted({value for series, value, _ in results if series == SCALE_ERROR} | {1.0})
     for value in values:
         row = [f"{value:g}"]
         for name in SETS:
-            here = results["unaltered", 0.0, name] if value == 1 else results["scale error", value, name]
+            here = results["unaltered", 0.0, name] if value == 1 else results[SCALE_ERROR, value, name]
             row += [f"{here.diameter_um:.1f}", f"{here.found:.2f}", "yes" if here.remark else "no"]
         rows.append(row)
     head = ["µm/px stated / true"]

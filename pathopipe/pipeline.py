@@ -17,6 +17,7 @@ from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.tasks import FillTiles, PredictTiles, TileOutcome
 from pathopipe.engine.worker import PixelSource
+from pathopipe.engine.zoom import Look, LookAgain
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
@@ -27,11 +28,12 @@ from pathopipe.models.impostors import impostors
 from pathopipe.models.stain import OD_MEANS
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Fingerprints, Record
+from pathopipe.report.field import densest_field
 from pathopipe.report.overview import save_overview
 from pathopipe.scores.base import ScoreContext
 from pathopipe.scores.files import write_scores
 from pathopipe.scores.run import compute_scores
-from pathopipe.scores.scale import scale_remark
+from pathopipe.scores.scale import scale_remark, zoom_for
 from pathopipe.slide.base import Slide
 from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
@@ -110,11 +112,13 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
                 raise SlideError(f"none of the {len(tiles)} tiles could be analysed: {next(iter(failed.values()))}")
             cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch, job.card.classes)
             cells, not_nuclei = only_nuclei(cells.take(inside(cells, tissue.polygons)), tissue, config.artefacts)
+        with clock.stage("scale"):
+            remarks = doubts(job, slide, source, cells, engine)
         with clock.stage("write"):
             record = write_results(job, slide, tissue, frame, failed, cells)
-    for remark in record.remarks:
+    for remark in remarks:
         progress.say(f"warning: {remark}")
-    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, seconds=clock.seconds)
+    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, remarks=remarks, seconds=clock.seconds)
     return replace(record, fingerprint=asdict(prints)).save(folder)
 
 
@@ -175,6 +179,22 @@ def only_nuclei(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> tuple[I
     return cells.take(found == 0).without_measurements(*OD_MEANS), told
 
 
+def doubts(job: Job, slide: Slide, source: PixelSource, cells: Instances, engine: Executor) -> list[str]:
+    """Return what makes the result doubtful: nuclei that do not fit the stated resolution."""
+    scale, spec = slide.info.scale, job.config.scale_check
+    areas, seen = cells.outlines.areas() * (scale.x * scale.y), np.zeros(0)
+    zoom = zoom_for(areas, spec)
+    if zoom is not None:
+        # One tile more for the model, whatever the zoom.
+        side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
+        look = Look(densest_field(source.frame, cells.outlines, side_um), zoom)
+        found: list[tuple[float, ...]] = []
+        engine.each(LookAgain(source, job.config.model), [look], lambda _, areas_um2: found.append(areas_um2))
+        seen = np.array(found[0])
+    doubt = scale_remark(areas, (scale.x + scale.y) / 2, spec, zoom, seen)
+    return [doubt] if doubt else []
+
+
 def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: Failed, cells: Instances) -> Record:
     """Write the layers, scores and picture of a slide whose cells are known."""
     info, folder = slide.info, job.folder
@@ -195,7 +215,6 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         mpp=(info.scale.x + info.scale.y) / 2,
     )
     write_scores(folder.scores, compute_scores(context))
-    doubt = scale_remark(context.area_um2, context.mpp, job.config.scale_check)
     save_overview(folder.overview, slide, tissue.polygons, table.cells, palette(cells.classes))
     return Record(
         id=job.id,
@@ -212,6 +231,5 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         cells=len(table),
         cells_dropped=table.dropped,
         classes=list(cells.classes),
-        remarks=[doubt] if doubt else [],
         model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
     )

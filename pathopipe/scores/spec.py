@@ -20,9 +20,15 @@ class ScaleCheckSpec(Spec):
     """Smallest median diameter that is believed."""
     max_median_um: float = Field(8.8, gt=0)
     """Largest median diameter that is believed."""
+    min_zoomed_um: float = Field(3.4, gt=0)
+    """The same in one field looked at at twice the magnification."""
+    max_zoomed_um: float = Field(10.0, gt=0)
+    """The same in one field looked at at half the magnification."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.min_median_um >= self.max_median_um:
-            raise ValueError(f"min_median_um {self.min_median_um:g} is not below max_median_um {self.max_median_um:g}")
+        for kind in ("median", "zoomed"):
+            low, high = getattr(self, f"min_{kind}_um"), getattr(self, f"max_{kind}_um")
+            if low >= high:
+                raise ValueError(f"min_{kind}_um {low:g} is not below max_{kind}_um {high:g}")
         return self

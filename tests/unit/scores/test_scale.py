@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pathopipe.scores.scale import diameters_um, scale_remark
+from pathopipe.scores.scale import diameters_um, scale_remark, zoom_for
 from pathopipe.scores.spec import ScaleCheckSpec
 
 
@@ -49,6 +49,36 @@ def test_a_few_giants_and_specks_do_not_move_it():
     assert scale_remark(mixed, 0.5, ScaleCheckSpec()) is None
 
 
+def test_small_nuclei_are_looked_at_closer_and_large_ones_from_farther():
+    assert zoom_for(areas(5.0), ScaleCheckSpec()) == 2
+    assert zoom_for(areas(7.0), ScaleCheckSpec()) == 0.5
+    assert zoom_for(areas(5.0, 199), ScaleCheckSpec()) is None
+    assert zoom_for(areas(5.0), ScaleCheckSpec(enabled=False)) is None
+
+
+@pytest.mark.parametrize(
+    ("zoom", "diameter", "told"),
+    [
+        (2.0, 2.9, "too small: their median diameter at 2 times the magnification is 2.9 µm, where 3.4 or more"),
+        (2.0, 3.6, None),
+        (2.0, 12.0, None),
+        (0.5, 11.0, "too large: their median diameter at 0.5 times the magnification is 11.0 µm, where 10 or less"),
+        (0.5, 9.5, None),
+        (0.5, 3.0, None),
+    ],
+)
+def test_the_second_look_decides_where_the_first_says_nothing(zoom, diameter, told):
+    found = scale_remark(areas(6.0), 0.5, ScaleCheckSpec(), zoom, areas(diameter))
+    assert (found is None) if told is None else (told in found)
+
+
+def test_a_second_look_at_few_cells_says_nothing():
+    assert scale_remark(areas(6.0), 0.5, ScaleCheckSpec(), 2.0, areas(2.0, 49)) is None
+    assert scale_remark(areas(6.0), 0.5, ScaleCheckSpec(), 2.0, areas(2.0, 50)) is not None
+
+
 def test_bounds_the_wrong_way_round_are_refused():
     with pytest.raises(ValidationError, match="is not below"):
         ScaleCheckSpec(min_median_um=9, max_median_um=5)
+    with pytest.raises(ValidationError, match="min_zoomed_um 12 is not below"):
+        ScaleCheckSpec(min_zoomed_um=12)
