@@ -67,7 +67,9 @@ def annotated_samples(images: AnnotatedSlide, spec: TrainSpec) -> Iterator[Liste
 
 def _drawing(images: AnnotatedSlide, info: SlideInfo, spec: TrainSpec) -> _Drawing:
     shift = origin(info, AnnotationSpec(coords=images.coords))
-    drawn = [each._replace(shape=translate(each.shape, *shift)) for each in read_objects(images.annotations)]
+    drawn = list(read_objects(images.annotations))
+    if any(shift):
+        drawn = [each._replace(shape=translate(each.shape, *shift)) for each in drawn]
     longest = spec.max_diameter_um / ((info.scale.x + info.scale.y) / 2)
     regions: list[_Region] = []
     nuclei: list[Drawn] = []
@@ -75,7 +77,7 @@ def _drawing(images: AnnotatedSlide, info: SlideInfo, spec: TrainSpec) -> _Drawi
     for each in drawn:
         if _called(each, images.ignore_names):
             ignored.append(each.shape)
-        elif _called(each, images.region_names):
+        elif each.kind == "annotation" and _called(each, images.region_names):
             regions.append(_Region(each.name or f"{each.class_name} {len(regions) + 1}", each.shape))
         elif _extent(each.shape) <= longest and each.kind != "tile":
             nuclei.append(each)
@@ -85,10 +87,8 @@ def _drawing(images: AnnotatedSlide, info: SlideInfo, spec: TrainSpec) -> _Drawi
 
 
 def _called(drawn: Drawn, names: Sequence[str]) -> bool:
-    """Return whether an annotation has one of ``names`` as its class or its name, numbered or not."""
-    return drawn.kind == "annotation" and any(
-        drawn.class_name == name or drawn.name == name or drawn.name.startswith(f"{name} ") for name in names
-    )
+    """Return whether an object has one of ``names`` as its class or its name, numbered or not."""
+    return any(drawn.class_name == name or drawn.name == name or drawn.name.startswith(f"{name} ") for name in names)
 
 
 def _extent(shape: shapely.Geometry) -> float:

@@ -200,6 +200,13 @@ def test_tissue_is_no_nucleus_and_a_detection_that_is_too_large_is_left_out(slid
     assert (sample.marks == 255).sum() == 200 * 150
 
 
+def test_a_nucleus_of_the_class_ignore_is_left_out(slide, tmp_path):
+    unsure = feature(box(150, 150, 170, 170), "Ignore*")
+    ((sample,), _) = samples(slide, tmp_path, [REGION, unsure])
+    assert not sample.labels.any()
+    assert (sample.marks == 255).sum() == 20 * 20
+
+
 def test_the_smaller_of_two_lies_on_top(slide, tmp_path):
     large, small = feature(box(150, 150, 190, 190), "Tumor"), feature(box(165, 165, 175, 175), "Immune cells")
     for features in ([REGION, large, small], [REGION, small, large]):
