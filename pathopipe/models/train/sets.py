@@ -65,7 +65,7 @@ class AnnotatedSlide(Spec):
     region_names: tuple[str, ...] = REGION_NAMES
     """Classes or names of annotations inside which every nucleus is outlined; "Training region 2" counts as well."""
     ignore_names: tuple[str, ...] = IGNORE_NAMES
-    """Classes or names of annotations inside which nothing is learnt."""
+    """Classes or names of annotations, or of single nuclei, inside which nothing is learnt."""
     class_map: ClassMap = Field(default_factory=dict)
     """Class in QuPath, "" for none, to the model's class; None for an unknown one."""
     coords: Literal["qupath", "level0"] = "qupath"
