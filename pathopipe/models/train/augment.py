@@ -154,7 +154,7 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
     e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))
     top = max(float(np.percentile(amount, 99)), 0.15)
-    nuclear: NDArray[np.floating[Any]] = amount / top * rng.uniform(0.55, 1.6)
+    nuclear = amount / top * rng.uniform(0.55, 1.6)
     plasma = eosin(rng, size) * rng.uniform(0.2, 1.3) + stroma * rng.uniform(0, 2.0)
     plasma *= 1 - np.clip(nuclear * rng.uniform(0.3, 1.0), 0, 0.9)
     if rng.random() < 0.5:  # haze: haematoxylin that lies everywhere, or basophilic plasma
@@ -166,11 +166,11 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     if rng.random() < _SMUDGES:
         nuclear = nuclear + smudges(rng, size) * rng.uniform(0.15, 0.8) * (labels == 0)
     if rng.random() < _VEILED:  # what lies above and below the focus, and basophilic plasma around the nuclei
-        veil = np.asarray(cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)))
-        nuclear = np.asarray(nuclear + veil * rng.uniform(0.1, 0.7))
-    density = nuclear[..., None] * h + plasma[..., None] * e
-    if rng.random() < _IMMUNE:
-        density = nuclear[..., None] * h + _immunostain(rng, nuclear, plasma, labels, h)
+        veil = np.asarray(cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)), np.float64)
+        nuclear = nuclear + veil * rng.uniform(0.1, 0.7)
+    immune = rng.random() < _IMMUNE
+    other = _immunostain(rng, nuclear, plasma, labels, h) if immune else plasma[..., None] * e
+    density = nuclear[..., None] * h + other
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
     return np.asarray(np.minimum(glass, 255) * 10 ** (-density), np.float32)
 
