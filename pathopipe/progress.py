@@ -156,7 +156,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         """See :class:`Progress`."""
-        self._rich.update(self._tiles, description=f"{self._stage}  {text}")
+        self._rich.update(self._tiles, description=f"{self._stage}\n  {text}")  # two lines: a terminal is narrow
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
