@@ -22,7 +22,7 @@ class ScaleCheckSpec(Spec):
     """Largest median diameter that is believed."""
     min_zoomed_um: float = Field(3.4, gt=0)
     """The same in one field looked at at twice the magnification."""
-    max_zoomed_um: float = Field(10.0, gt=0)
+    max_zoomed_um: float = Field(10.4, gt=0)
     """The same in one field looked at at half the magnification."""
 
     @model_validator(mode="after")
