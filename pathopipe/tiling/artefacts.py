@@ -26,7 +26,10 @@ KINDS = ("pen", "black", "fold")
 _COOL = (1.35, 0.12), (1.1, 0.04)
 """Green and blue ink, sure and around it: red over green density, and how much it is more. Measured: at most 0.8 in
 H&E and 1.2 in blue-ish haematoxylin alone, 2 to 3.5 in green ink, 1.1 to 2 in green ink on tissue."""
-_RED = (0.7, 0.25, 0.45), (0.62, 0.33, 0.7), (0.64, 0.33, 0.2), (0.62, 0.35, 0.15)
+_BLUE_ON_TISSUE = 0.95, 0.8, 0.5
+"""Blue ink on dense tissue: red over green density and red density at least, blue over red density at most. Tissue
+stained by haematoxylin alone reaches 0.5 of red."""
+_RED = (0.7, 0.25, 0.45), (0.57, 0.34, 0.8), (0.64, 0.33, 0.2), (0.62, 0.35, 0.15)
 """Red ink for sure, on glass or on tissue; red ink where there is a stroke of it elsewhere on the slide; and what may
 be its border: blue over green density at least, red over green at most, and green density at least. Blood is of nearly
 the same colour, so the size of what is sure decides."""
@@ -82,7 +85,7 @@ def find_artefacts(density: Sequence[Plane], tissue: Mask, mpp: float, spec: Art
     """
     red, green, blue = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.7), np.float32) for plane in density)
     nothing = np.zeros(tissue.shape, bool)
-    ink = _cool_ink(red, green) | _red_ink(red, green, blue, mpp) if spec.pen else nothing
+    ink = _cool_ink(red, green, blue) | _red_ink(red, green, blue, mpp) if spec.pen else nothing
     dirt = _black(red, green, blue) if spec.black else nothing
     hue = _blue_over_green(green, blue, tissue & ~ink & ~dirt)
     if spec.black and hue is not None and hue < DAB_FROM:
@@ -92,8 +95,10 @@ def find_artefacts(density: Sequence[Plane], tissue: Mask, mpp: float, spec: Art
     return Artefacts({"pen": ink, "black": dirt & ~ink, "fold": fold}, hue)
 
 
-def _cool_ink(red: Plane, green: Plane) -> Mask:
+def _cool_ink(red: Plane, green: Plane, blue: Plane) -> Mask:
     sure, around = ((red > ratio * green) & (red - green > more) for ratio, more in _COOL)
+    ratio, strength, most = _BLUE_ON_TISSUE
+    sure |= (red > ratio * green) & (red > strength) & (blue < most * red)
     return _connected(sure, around)
 
 

@@ -21,7 +21,8 @@ _WIDEST_UM = 200.0
 _BESIDE_PX = 7
 """How far from a band the tissue is that it is compared with, in pixels of the picture."""
 _DENSE_SIDE = 90
-"""Percentile of the tissue beside a band that it must be denser than: one side may be full of holes."""
+_THAN_DENSE = 1.4
+"""How much denser a band must be than this percentile of the tissue beside it: one side may be full of holes."""
 _FAINT = 0.06
 """Optical density below which a pixel's hue is noise."""
 _HUE = 0.88, 1.15
@@ -99,8 +100,9 @@ def _of_the_same_tissue(
             np.median(plane[part][inside] / green[part][inside]) / np.median(plane[part][beside] / green[part][beside])
             for plane in (red, blue)
         ]
-        denser = np.median(green[part][inside]) / np.percentile(green[part][beside], _DENSE_SIDE)
-        if hue[0] >= _HUE[0] and hue[1] <= _HUE[1] and denser >= contrast:
+        usual, dense = np.percentile(green[part][beside], (50, _DENSE_SIDE))
+        denser = np.median(green[part][inside]) >= max(contrast * usual, _THAN_DENSE * dense)
+        if hue[0] >= _HUE[0] and hue[1] <= _HUE[1] and denser:
             found[part] |= grown
     return found & tissue
 
