@@ -29,11 +29,11 @@ MOST_CLASSES = 250
 class NetSpec(Spec):
     """The network's size; stored in the model file."""
 
-    widths: tuple[int, int, int] = (24, 48, 112)
+    widths: tuple[int, int, int] = (16, 32, 96)
     """Channels at strides 2, 4 and 8."""
     blocks: tuple[int, int, int] = (1, 1, 2)
     """Residual blocks at strides 2, 4 and 8."""
-    head: int = Field(48, ge=8)
+    head: int = Field(32, ge=8)
     """Channels of the last layer before the outputs."""
     rays: int = Field(32, ge=8, le=128)
     """Radial distances per pixel, counter-clockwise in (x, y) from the x axis."""

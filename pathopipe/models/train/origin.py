@@ -28,6 +28,7 @@ def resolved(spec: TrainSpec) -> TrainSpec:
         "mpp": file.card.mpp,
         "max_diameter_um": file.card.max_diameter_um,
         "threshold": file.decode.threshold,
+        "foreground": file.decode.foreground,
     }
     found = {name: value for name, value in own.items() if name not in spec.model_fields_set}
     if not spec.net.model_fields_set - {"classes"}:

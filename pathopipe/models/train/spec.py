@@ -58,7 +58,8 @@ class TrainSpec(Spec):
     """Folders of images and annotated slides; without any only drawn images are trained on."""
     start: Path | None = None
     """A model file, or the name of a model such as nuclei, whose weights to begin from; ``net``, ``mpp``,
-    ``max_diameter_um`` and ``threshold`` are then its own unless they are given. None begins from random weights."""
+    ``max_diameter_um``, ``threshold`` and ``foreground`` are then its own unless they are given. None begins from
+    random weights."""
     name: str = "nuclei"
     """Name on the model card."""
     version: str = "1"
@@ -83,6 +84,8 @@ class TrainSpec(Spec):
     """Larger instances are not reported."""
     threshold: float = Field(0.4, gt=0, lt=1)
     """Probability from which a peak is a nucleus."""
+    foreground: float = Field(0.5, gt=0, lt=1)
+    """Foreground level along which outlines run."""
     iterations: int = Field(3000, ge=1)
     """Steps of the optimiser."""
     batch: int = Field(8, ge=1)

@@ -51,7 +51,7 @@ def _judged(net: StarNet, sample: Sample, spec: TrainSpec) -> Judged:
     rgb = np.asarray(cv2.resize(sample.rgb, size, interpolation=shrinks), np.uint8)
     truth = np.asarray(cv2.resize(sample.labels, size, interpolation=cv2.INTER_NEAREST), np.int32)
     marks = np.asarray(cv2.resize(sample.marks, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    decoding = DecodeSpec(threshold=spec.threshold)
+    decoding = DecodeSpec(threshold=spec.threshold, foreground=spec.foreground)
     return judged(*nuclei_of(look(net, rgb), decoding, spec.max_diameter_um / spec.mpp), truth, marks)
 
 

@@ -41,7 +41,7 @@ def write_model(
         for name, value in sorted(net.state_dict().items())
         if value.is_floating_point()
     }
-    decode = DecodeSpec(threshold=spec.threshold)
+    decode = DecodeSpec(threshold=spec.threshold, foreground=spec.foreground)
     content = save(
         tensors, metadata_of(_card(spec, steps, accuracy), spec.net.model_dump(mode="json"), decode, training)
     )
