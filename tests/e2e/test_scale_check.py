@@ -43,7 +43,10 @@ def test_the_right_resolution_is_not_remarked(drawn_slide, tmp_path):
     assert "warning" not in done.stderr
 
 
-def test_a_real_slide_of_the_right_resolution_is_not_remarked(real_data, tmp_path):
+@pytest.mark.parametrize(("mpp", "wrong"), [(0.499, None), (0.25, "too small")])
+def test_a_real_slide_is_remarked_where_its_resolution_is_wrong_alone(real_data, tmp_path, mpp, wrong):
     slide = real_data / "slides" / "cmu-1-small-region.svs"
-    pathopipe("run", slide, "--out", tmp_path, "--workers", 1, "--set", "store.keep=no")
-    assert remarks(tmp_path, slide.stem) == []
+    stated = ("--set", f"slide.mpp={mpp}", "--set", "store.keep=no")
+    pathopipe("run", slide, "--out", tmp_path, "--workers", 1, *stated)
+    told = remarks(tmp_path, slide.stem)
+    assert wrong in told[0] if wrong else told == []
