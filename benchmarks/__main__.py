@@ -21,3 +21,5 @@ if (DATA / "eval").is_dir():
         subprocess.run([sys.executable, HERE / script, "--data", DATA, "--images", "2", "--no-page"], check=True)
 else:
     print(f"skipped: no evaluation images at {DATA / 'eval'} (set PATHOPIPE_TEST_DATA)")
+print("== artefacts: pens, folds, pigment called nuclei; clean tissue lost ==", flush=True)
+subprocess.run([sys.executable, HERE / "artefacts.py", "--data", DATA], check=True)
