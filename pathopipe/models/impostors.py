@@ -25,8 +25,9 @@ _GREEN_INK = 1.6
 _BLACK = (0.75, 0.62)
 """Blue over green and red over green density of black, at least, where there is no DAB: nuclei have 0.7 at most."""
 _BLACK_DENSE = (0.66, 0.48, 0.75)
-"""The same, and the mean density at least, of grains that take hue from the tissue around them: nuclei so dense have
-0.61 of blue at most."""
+"""The same, and the mean density at least, of grains that take hue from the tissue around them."""
+_BLUER = 0.1
+"""Such a grain has this much more blue over green density than the slide's tissue: scanners differ in their blue."""
 _BLACK_WITH_DAB = (0.85, 0.85, 1.1)
 """The same where nuclei may be brown on blue, and the mean density at least: theirs is 1.0 at most when so grey."""
 _BLACK_MOST = 1.25
@@ -73,7 +74,10 @@ def _black(
 ) -> NDArray[np.bool_]:
     grey = (blue_part < _BLACK_MOST) & (red_part < _BLACK_MOST)
     if blue_over_green is not None and blue_over_green < DAB_FROM:
-        rules: tuple[tuple[float, float, float], ...] = ((*_BLACK, 0.0), _BLACK_DENSE)
+        rules: tuple[tuple[float, float, float], ...] = (
+            (*_BLACK, 0.0),
+            (max(_BLACK_DENSE[0], blue_over_green + _BLUER), *_BLACK_DENSE[1:]),
+        )
     else:
         rules = (_BLACK_WITH_DAB,)
     fits = [(blue_part > blue) & (red_part > red) & (density > least) for blue, red, least in rules]
