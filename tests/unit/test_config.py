@@ -34,7 +34,7 @@ def test_values_are_read_as_yaml():
         ("- grid", "expected sections"),
         ("grid: {tile_px: 10}", "grid.tile_px"),
         ("grid: {tile: 10}", "no such key; grid has: tile_px, halo_px"),
-        ("girds: {tile_px: 10}", "no section 'girds'; there are: slide, tissue, grid"),
+        ("girds: {tile_px: 10}", "no section 'girds'; there are: slide, tissue, artefacts, grid"),
         ("grid: {tile_px: [", "not YAML"),
         ("grid: !!python/object/apply:os.system [id]", "not YAML"),
     ],
