@@ -33,7 +33,7 @@ from pathopipe.report.overview import save_overview
 from pathopipe.scores.base import ScoreContext
 from pathopipe.scores.files import write_scores
 from pathopipe.scores.run import compute_scores
-from pathopipe.scores.scale import scale_remark, zoom_for
+from pathopipe.scores.scale import scale_remark, sparse_remark, zoom_for
 from pathopipe.slide.base import Slide
 from pathopipe.slide.describe import describe
 from pathopipe.slide.open import open_slide
@@ -113,7 +113,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch, job.card.classes)
             cells, not_nuclei = only_nuclei(cells.take(inside(cells, tissue.polygons)), tissue, config.artefacts)
         with clock.stage("scale"):
-            remarks = doubts(job, slide, source, cells, engine)
+            remarks = doubts(job, slide, source, cells, engine, None if failed else tissue.area_mm2)
         with clock.stage("write"):
             record = write_results(job, slide, tissue, frame, failed, cells)
     for remark in remarks:
@@ -179,8 +179,13 @@ def only_nuclei(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> tuple[I
     return cells.take(found == 0).without_measurements(*OD_MEANS), told
 
 
-def doubts(job: Job, slide: Slide, source: PixelSource, cells: Instances, engine: Executor) -> list[str]:
-    """Return what makes the result doubtful: nuclei that do not fit the stated resolution."""
+def doubts(
+    job: Job, slide: Slide, source: PixelSource, cells: Instances, engine: Executor, tissue_mm2: float | None
+) -> list[str]:
+    """Return what makes the result doubtful: too few nuclei, or nuclei that do not fit the stated resolution.
+
+    ``tissue_mm2`` is None where a part of the tissue was not analysed.
+    """
     scale, spec = slide.info.scale, job.config.scale_check
     areas, seen = cells.outlines.areas() * (scale.x * scale.y), np.zeros(0)
     zoom = zoom_for(areas, spec)
@@ -191,8 +196,9 @@ def doubts(job: Job, slide: Slide, source: PixelSource, cells: Instances, engine
         found: list[tuple[float, ...]] = []
         engine.each(LookAgain(source, job.config.model), [look], lambda _, areas_um2: found.append(areas_um2))
         seen = np.array(found[0])
-    doubt = scale_remark(areas, (scale.x + scale.y) / 2, spec, zoom, seen)
-    return [doubt] if doubt else []
+    mpp = (scale.x + scale.y) / 2
+    sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
+    return [doubt for doubt in (sparse, scale_remark(areas, mpp, spec, zoom, seen)) if doubt]
 
 
 def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: Failed, cells: Instances) -> Record:

@@ -24,6 +24,8 @@ CLOSER, FARTHER = 2.0, 0.5
 """Zooms of the second look."""
 TURN_UM = 6.0
 """Where the median is below, nuclei may be too small and a closer look is taken, else one from farther away."""
+LEAST_TISSUE_MM2 = 0.2
+"""With less tissue it is no wonder that there are few nuclei."""
 LEAST_SEEN = 50
 """With fewer cells in the second look it says nothing."""
 Areas = NDArray[np.floating]
@@ -68,6 +70,29 @@ def scale_remark(
     low = spec.min_zoomed_um if zoom > 1 else 0.0
     high = spec.max_zoomed_um if zoom < 1 else float("inf")
     return _doubt(_median(zoomed_um2), low, high, mpp, f" at {zoom:g} times the magnification")
+
+
+def sparse_remark(cells: int, tissue_mm2: float, mpp: float, spec: ScaleCheckSpec) -> str | None:
+    """Return a sentence where there are hardly any nuclei in a good deal of tissue, else None.
+
+    Parameters
+    ----------
+    cells : int
+        Found in the tissue.
+    tissue_mm2 : float
+        All of it analysed.
+    mpp : float
+        The stated resolution, µm per level-0 pixel.
+    spec : ScaleCheckSpec
+        What is believed.
+    """
+    if not spec.enabled or tissue_mm2 < LEAST_TISSUE_MM2 or cells >= spec.min_per_mm2 * tissue_mm2:
+        return None
+    return (
+        f"Hardly any nuclei were found: {cells:,} in {tissue_mm2:.2f} mm² of tissue. Either the slide is not stained "
+        f"with haematoxylin, or the {mpp:.4g} µm per pixel stated are wrong: check it, and give the true one with --mpp, "
+        "or with --set slide.mpp=X where the slide states a wrong one."
+    )
 
 
 def _doubt(median: float, low: float, high: float, mpp: float, where: str) -> str | None:

@@ -15,7 +15,9 @@ class ScaleCheckSpec(Spec):
     enabled: bool = True
     """False for models that find something else than nuclei."""
     min_cells: int = Field(200, ge=1)
-    """With fewer cells nothing is said."""
+    """With fewer cells nothing is said of their size."""
+    min_per_mm2: float = Field(50.0, ge=0)
+    """Fewer nuclei in a mm² of tissue are remarked."""
     min_median_um: float = Field(4.7, gt=0)
     """Smallest median diameter that is believed."""
     max_median_um: float = Field(8.8, gt=0)

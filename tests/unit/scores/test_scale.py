@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pathopipe.scores.scale import diameters_um, scale_remark, zoom_for
+from pathopipe.scores.scale import diameters_um, scale_remark, sparse_remark, zoom_for
 from pathopipe.scores.spec import ScaleCheckSpec
 
 
@@ -82,3 +82,14 @@ def test_bounds_the_wrong_way_round_are_refused():
         ScaleCheckSpec(min_median_um=9, max_median_um=5)
     with pytest.raises(ValidationError, match="min_zoomed_um 12 is not below"):
         ScaleCheckSpec(min_zoomed_um=12)
+
+
+@pytest.mark.parametrize(
+    ("cells", "tissue_mm2", "remarked"),
+    [(27, 0.65, True), (0, 5.0, True), (33, 0.65, False), (0, 0.19, False), (0, 0.0, False)],
+)
+def test_tissue_without_nuclei_is_remarked(cells, tissue_mm2, remarked):
+    told = sparse_remark(cells, tissue_mm2, 0.25, ScaleCheckSpec())
+    assert (told is not None) == remarked
+    assert not remarked or ("--mpp" in told and "0.25 µm per pixel" in told)
+    assert sparse_remark(cells, tissue_mm2, 0.25, ScaleCheckSpec(enabled=False)) is None
