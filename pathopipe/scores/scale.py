@@ -90,8 +90,8 @@ def sparse_remark(cells: int, tissue_mm2: float, mpp: float, spec: ScaleCheckSpe
         return None
     return (
         f"Hardly any nuclei were found: {cells:,} in {tissue_mm2:.2f} mm² of tissue. Either the slide is not stained "
-        f"with haematoxylin, or the {mpp:.4g} µm per pixel stated are wrong: check it, and give the true one with --mpp, "
-        "or with --set slide.mpp=X where the slide states a wrong one."
+        f"with haematoxylin, or the {mpp:.4g} µm per pixel stated are wrong: check it, and give the true one with "
+        "--mpp, or with --set slide.mpp=X where the slide states a wrong one."
     )
 
 
