@@ -12,6 +12,8 @@ DATA = Path(os.environ.get("PATHOPIPE_TEST_DATA", HERE.parents[1] / "shared" / "
 
 print("== seams: cells at tile borders, bytes of several workers, memory ==", flush=True)
 subprocess.run([sys.executable, HERE / "seams.py", "--size", "8000"], check=True)
+print("== kill: SIGKILL in the middle, and the same command again ==", flush=True)
+subprocess.run([sys.executable, HERE / "kill.py", "--size", "8000"], check=True)
 print("== cost: the model on one CPU thread ==", flush=True)
 subprocess.run([sys.executable, HERE / "cost.py"], check=True)
 print("== accuracy: the shipped model beside the classical baseline ==", flush=True)

@@ -221,7 +221,8 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         mpp=(info.scale.x + info.scale.y) / 2,
     )
     write_scores(folder.scores, compute_scores(context))
-    save_overview(folder.overview, slide, tissue.polygons, table.cells, palette(cells.classes))
+    masked = shapely.union_all(list(tissue.artefacts.values()))
+    save_overview(folder.overview, slide, tissue.polygons, table.cells, palette(cells.classes), masked)
     return Record(
         id=job.id,
         slide=job.slide,

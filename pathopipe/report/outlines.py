@@ -26,11 +26,9 @@ def draw_cells(
         _polylines(picture, rings, colours[name], thickness)
 
 
-def draw_tissue(
-    picture: NDArray[np.uint8], rect: Rect, tissue: shapely.MultiPolygon, colour: Colour, thickness: int
-) -> None:
-    """Draw the borders of ``tissue`` (level-0 pixels), holes too, into ``picture``, which shows ``rect``."""
-    lines = [shapely.get_coordinates(line)[:-1] for line in shapely.get_parts(shapely.boundary(tissue))]
+def draw_area(picture: NDArray[np.uint8], rect: Rect, area: shapely.Geometry, colour: Colour, thickness: int) -> None:
+    """Draw the borders of ``area`` (polygons in level-0 pixels), holes too, into ``picture``, which shows ``rect``."""
+    lines = [shapely.get_coordinates(line)[:-1] for line in shapely.get_parts(shapely.boundary(area))]
     _polylines(picture, [_fixed(line, rect, picture) for line in lines], colour, thickness)
 
 

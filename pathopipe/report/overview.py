@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pathopipe.annotations.colours import colour_of
 from pathopipe.errors import SlideError
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Frame, Rect
@@ -17,7 +18,7 @@ from pathopipe.instances import Instances
 from pathopipe.report.field import densest_field
 from pathopipe.report.heat import density_per_mm2, draw_legend, lay_over, round_up, top_of_scale
 from pathopipe.report.lettering import Colour, width_of, write
-from pathopipe.report.outlines import draw_cells, draw_tissue, within
+from pathopipe.report.outlines import draw_area, draw_cells, within
 from pathopipe.slide.base import Slide
 
 Read = Callable[[Rect, int, int], NDArray[np.uint8]]
@@ -37,7 +38,12 @@ GAP_PX = 12
 
 
 def save_overview(
-    path: Path, slide: Slide, tissue: shapely.MultiPolygon, cells: Instances, colours: Mapping[str, Colour]
+    path: Path,
+    slide: Slide,
+    tissue: shapely.MultiPolygon,
+    cells: Instances,
+    colours: Mapping[str, Colour],
+    artefacts: shapely.Geometry | None = None,
 ) -> None:
     """Draw the overview of ``slide`` and write it to ``path`` (PNG), atomically.
 
@@ -53,6 +59,8 @@ def save_overview(
         In level-0 pixels.
     colours : mapping of str to (r, g, b)
         By class name.
+    artefacts : shapely geometry, optional
+        What was masked as no tissue, in level-0 pixels.
 
     Raises
     ------
@@ -64,7 +72,7 @@ def save_overview(
     mpp = max(finest, info.width * info.scale.x / MAX_PX, info.height * info.scale.y / MAX_PX)
     frame = info.frame(mpp)
     thumbnail = slide.read(frame.to_level0(frame.box), frame.width, frame.height)
-    picture = draw_overview(thumbnail, frame, tissue, cells, colours, slide.read)
+    picture = draw_overview(thumbnail, frame, tissue, cells, colours, slide.read, artefacts)
     with atomic_file(path) as file:
         Image.fromarray(picture).save(file, "PNG")
 
@@ -76,8 +84,9 @@ def draw_overview(
     cells: Instances,
     colours: Mapping[str, Colour],
     read: Read | None = None,
+    artefacts: shapely.Geometry | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the thumbnail with tissue and cells, and beside it the densest field at full resolution.
+    """Return the thumbnail with tissue, artefacts and cells, and beside it the densest field at full resolution.
 
     Cells are drawn as outlines where they are large enough on the thumbnail, else as a density in cells/mm².
 
@@ -95,6 +104,8 @@ def draw_overview(
         By class name; :data:`CELL` for others.
     read : callable, optional
         ``Slide.read``; without, there is no field.
+    artefacts : shapely geometry, optional
+        What was masked as no tissue, in level-0 pixels.
 
     Returns
     -------
@@ -113,7 +124,9 @@ def draw_overview(
         density = density_per_mm2(frame, height, width, cells.outlines)
         top = top_of_scale(density)
         lay_over(picture, density, top)
-    draw_tissue(picture, whole, tissue, TISSUE, max(1, size // 9))
+    draw_area(picture, whole, tissue, TISSUE, max(1, size // 9))
+    if artefacts is not None and not artefacts.is_empty:
+        draw_area(picture, whole, artefacts, colour_of("Artefact"), max(2, size // 9))
     image = Image.fromarray(picture)
     _draw_scale_bar(image, frame.mpp, size)
     if top is not None:

@@ -5,6 +5,7 @@ import pytest
 import shapely
 from PIL import Image, ImageDraw
 
+from pathopipe.annotations.colours import colour_of
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Frame, Outlines, Rect
 from pathopipe.instances import Instances
@@ -205,6 +206,16 @@ def test_units_are_written_as_wide_as_they_measure():
     inked = np.flatnonzero((np.asarray(image) < 128).all(2).any(0))
     assert inked.min() >= 5
     assert inked.max() <= end
+
+
+def test_artefacts_are_drawn_in_their_own_colour(close):
+    area, nothing = shapely.box(100, 100, 300, 300), Instances.empty(("Nucleus",))
+    picture = draw_overview(glass(close), close, shapely.MultiPolygon(), nothing, {}, artefacts=area)
+    grey = (picture == colour_of("Artefact")).all(axis=2)
+    assert grey[60:140, 48:53].any(axis=1).all()
+    assert not grey[60:140, 55:145].any()
+    without = draw_overview(glass(close), close, shapely.MultiPolygon(), nothing, {}, artefacts=shapely.MultiPolygon())
+    assert not (without == colour_of("Artefact")).all(axis=2).any()
 
 
 def test_the_overview_is_saved_as_png(tmp_path, close):
