@@ -23,7 +23,7 @@ from classical_baseline import segment
 
 from pathopipe.evaluation import EvaluationResult, evaluate_labels
 from pathopipe.evaluation.labels import painted
-from pathopipe.geometry import Box
+from pathopipe.geometry import Box, Outlines
 from pathopipe.models.base import ModelSpec, Predictor
 from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.load import load_predictor
@@ -77,6 +77,11 @@ def mpp_of(path: Path) -> float:
 
 def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndarray:
     """Return the labels of ``rgb``, predicted at the model's resolution and drawn at the image's."""
+    return painted(predict_scored(predictor, rgb, mpp)[0], rgb.shape[:2])
+
+
+def predict_scored(predictor: Predictor, rgb: np.ndarray, mpp: float) -> tuple[Outlines, np.ndarray]:
+    """Return the outlines in ``rgb`` (in its pixels), predicted at the model's resolution, and their scores (n,)."""
     height, width = rgb.shape[:2]
     scale = mpp / predictor.card.mpp
     size = round(width * scale), round(height * scale)
@@ -85,9 +90,9 @@ def predict_labels(predictor: Predictor, rgb: np.ndarray, mpp: float) -> np.ndar
     inside = Box(0, 0, *size)
     read = Box(-halo, -halo, size[0] + halo + -size[0] % stride, size[1] + halo + -size[1] % stride)
     found = predictor.predict(mirrored(np.asarray(small, np.uint8), inside, read)[np.newaxis])[0]
-    outlines, _ = cut_at_border(found.outlines, inside, read)
+    outlines, kept = cut_at_border(found.outlines, inside, read)
     placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
-    return painted(placed, (height, width))
+    return placed, found.score[kept].astype(np.float64)
 
 
 def drawn_over(rgb: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:

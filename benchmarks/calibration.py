@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from accuracy import mpp_of
+from accuracy import mpp_of, predict_scored
 from chart import Curve, Panel, save_panels
 from numpy.typing import NDArray
 from pages import DOCS, fill_section, table
@@ -25,9 +25,7 @@ from robustness import SETS, sets_of
 
 from pathopipe.evaluation import Agreement, evaluate_labels, pooled
 from pathopipe.evaluation.labels import painted
-from pathopipe.geometry import Box, Outlines
 from pathopipe.models.base import ModelSpec, Predictor
-from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.load import load_predictor
 
 FEW = 20
@@ -84,21 +82,6 @@ def judged(predictor: Predictor, folder: Path, path: Path) -> Judged:
     outlines, score = predict_scored(predictor, rgb, mpp_of(path))
     labels = painted(outlines, truth.shape)
     return Judged(score, matched(labels, truth, len(score)), evaluate_labels(labels, truth))
-
-
-def predict_scored(predictor: Predictor, rgb: np.ndarray, mpp: float) -> tuple[Outlines, NDArray[np.float64]]:
-    """Return the outlines in ``rgb``, predicted at the model's resolution as ``accuracy.py`` does, and their scores."""
-    height, width = rgb.shape[:2]
-    scale = mpp / predictor.card.mpp
-    size = round(width * scale), round(height * scale)
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    halo, stride = predictor.card.halo_px, predictor.card.stride_px
-    inside = Box(0, 0, *size)
-    read = Box(-halo, -halo, size[0] + halo + -size[0] % stride, size[1] + halo + -size[1] % stride)
-    found = predictor.predict(mirrored(np.asarray(small, np.uint8), inside, read)[np.newaxis])[0]
-    outlines, kept = cut_at_border(found.outlines, inside, read)
-    placed = outlines.with_coords((outlines.coords - halo) * np.array([width / size[0], height / size[1]]))
-    return placed, found.score[kept].astype(np.float64)
 
 
 def joined(images: list[Judged]) -> Reliability:

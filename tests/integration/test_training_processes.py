@@ -8,20 +8,18 @@ import subprocess
 import time
 from functools import partial
 
-import cv2
-import numpy as np
 import pytest
 import torch
 import yaml
 
 from pathopipe.errors import ModelError
 from pathopipe.models.train import TrainSpec, fit
-from pathopipe.models.train.drawn import draw
 from pathopipe.models.train.log import read_log
 from pathopipe.models.train.patches import Patches
 from pathopipe.models.train.ranks import together
 from pathopipe.models.train.state import begun, take_step
 from tests.support.cli import command, environment, pathopipe
+from tests.support.training_sets import write_drawn_set
 
 NET = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "head": 8, "rays": 8}
 SMALL = {"net": NET, "batch": 4, "patch_px": 64, "workers": 0, "device": "cpu"}
@@ -30,16 +28,7 @@ SMALL = {"net": NET, "batch": 4, "patch_px": 64, "workers": 0, "device": "cpu"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three drawn images with their labels; c is to be held out."""
-    folder = tmp_path_factory.mktemp("set")
-    rng = np.random.default_rng(0)
-    for part in ("images", "labels"):
-        (folder / part).mkdir()
-    for name in "abc":
-        amount, labels = draw(rng, 96)
-        rgb = np.repeat((255 * np.exp(-2 * amount))[..., None], 3, axis=2).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{name}.png"), rgb)
-        cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-    return folder
+    return write_drawn_set(tmp_path_factory.mktemp("set"))
 
 
 def test_a_run_killed_with_9_and_resumed_gives_the_same_bytes(folder, tmp_path):

@@ -21,7 +21,6 @@ from pathopipe.models.network import NetSpec
 from pathopipe.models.precision import takes_bf16
 from pathopipe.models.train import ImageSet, TrainSpec, fit
 from pathopipe.models.train.checkpoint import Checkpoint
-from pathopipe.models.train.drawn import draw
 from pathopipe.models.train.log import Log, read_log
 from pathopipe.models.train.origin import resolved
 from pathopipe.models.train.patches import Patches, _Order
@@ -30,6 +29,7 @@ from pathopipe.models.train.record import set_digest
 from pathopipe.models.train.state import begun, rate_at, take_step
 from pathopipe.models.train.targets import star_distances, targets
 from pathopipe.models.train.validate import Seen, labels_of
+from tests.support.training_sets import write_drawn_set
 
 NET = {"widths": [8, 8, 8], "blocks": [1, 1, 1], "head": 8, "rays": 8}
 SMALL = {"net": NET, "batch": 2, "patch_px": 64, "workers": 0, "device": "cpu", "iterations": 12}
@@ -38,16 +38,7 @@ SMALL = {"net": NET, "batch": 2, "patch_px": 64, "workers": 0, "device": "cpu", 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three drawn images with their labels; c is to be held out."""
-    folder = tmp_path_factory.mktemp("set")
-    rng = np.random.default_rng(0)
-    for part in ("images", "labels"):
-        (folder / part).mkdir()
-    for name in "abc":
-        amount, labels = draw(rng, 96)
-        rgb = np.repeat((255 * np.exp(-2 * amount))[..., None], 3, axis=2).astype(np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{name}.png"), rgb)
-        cv2.imwrite(str(folder / "labels" / f"{name}.png"), labels.astype(np.uint16))
-    return folder
+    return write_drawn_set(tmp_path_factory.mktemp("set"))
 
 
 def quick(tmp_path, **changes):
