@@ -9,8 +9,6 @@ and outlined badly. Writes the section "calibration" of docs/robustness.md and d
 
 from __future__ import annotations
 
-import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import numpy as np
 from accuracy import mpp_of, predict_scored
 from chart import Curve, Panel, save_panels
 from numpy.typing import NDArray
-from pages import DOCS, fill_section, table
+from pages import DOCS, fill_section, page_options, table
 from reliability import BINS, Reliability, matched, reliability, wilson
 from robustness import SETS, sets_of
 
@@ -44,12 +42,7 @@ class Judged:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
-    options.add_argument("--model", default="nuclei")
-    options.add_argument("--images", type=int, help="Take so many images of each set alone, for a quick look.")
-    options.add_argument("--no-page", action="store_true", help="Print the section, and leave the documentation alone.")
-    chosen = options.parse_args()
+    chosen = page_options(__doc__.splitlines()[0]).parse_args()
     cv2.setNumThreads(1)
     predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu"))
     groups: dict[str, list[Judged]] = {}

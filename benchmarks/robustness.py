@@ -9,8 +9,6 @@ truth as in ``accuracy.py``. Writes the section "robustness" of docs/robustness.
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +21,7 @@ import numpy as np
 from accuracy import evaluate_set, predict_labels
 from alterations import Alteration, Series, all_series
 from chart import Curve, Panel, save_panels
-from pages import DOCS, fill_section, table
+from pages import DOCS, fill_section, page_options, table
 from stains import seen_stains, spread
 
 from pathopipe.models.base import ModelSpec, Predictor
@@ -60,12 +58,7 @@ Results = dict[tuple[str, float, str], Measured]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
-    options.add_argument("--model", default="nuclei")
-    options.add_argument("--images", type=int, help="Take so many images of each set alone, for a quick look.")
-    options.add_argument("--no-page", action="store_true", help="Print the section, and leave the documentation alone.")
-    chosen = options.parse_args()
+    chosen = page_options(__doc__.splitlines()[0]).parse_args()
     cv2.setNumThreads(1)
     began = time.perf_counter()
     predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu"))
