@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles
 from pathopipe.errors import SlideError
+from pathopipe.instances import Instances
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.stain import measure
+from pathopipe.stopwatch import Spent, take_spent, timed
 from pathopipe.tiling.grid import Tile
 
 
@@ -24,6 +28,14 @@ class TileOutcome:
     """Instances in its file, those in the halo included."""
     error: str | None
     """Why it could not be analysed; None if it was."""
+    spent: Mapping[str, Spent] = field(default_factory=dict)
+    """What its worker spent on each stage; of a batch, the first outcome tells for all."""
+
+
+def with_spent(outcomes: Sequence[TileOutcome]) -> tuple[TileOutcome, ...]:
+    """Return ``outcomes``, the first of them with all that this process spent since the last time."""
+    spent = take_spent()
+    return tuple(replace(outcome, spent=spent) if index == 0 else outcome for index, outcome in enumerate(outcomes))
 
 
 @dataclass(frozen=True)
@@ -39,28 +51,39 @@ class PredictTiles:
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
         """Analyse ``tiles`` as one batch; a tile that cannot be read is reported, and the others go on."""
-        store = open_tiles(self.source)
-        found = open_instances(self.instances, self.fingerprint)
+        with timed("open"):
+            store = open_tiles(self.source)
+            found = open_instances(self.instances, self.fingerprint)
+            predictor = open_predictor(self.model)
         pixels, readable, outcomes = [], [], []
         for tile in tiles:
             try:
                 inside = tile.read.clipped(self.source.frame.box)
-                pixels.append(mirrored(store.read(inside), inside, tile.read))
+                with timed("store"):
+                    pixels.append(mirrored(store.read(inside), inside, tile.read))
                 readable.append(tile)
             except SlideError as error:
                 outcomes.append(TileOutcome(tile, 0, str(error)))
         if readable:
-            predicted = open_predictor(self.model).predict(np.stack(pixels))
+            with timed("infer"):
+                predicted = predictor.predict(np.stack(pixels))
             for tile, rgb, instances in zip(readable, pixels, predicted, strict=True):
-                inside = tile.read.clipped(self.source.frame.box)
-                outlines, kept = cut_at_border(instances.outlines, inside, tile.read)
-                instances = measure(rgb, instances.take(kept).with_outlines(outlines))
-                origin = np.array([tile.read.x0, tile.read.y0])
-                # float64 until here: float32 halves would cost precision far from the origin.
-                coords = self.source.frame.points_to_level0(outlines.coords.astype(np.float64) + origin)
-                found.put(tile, instances.with_outlines(outlines.with_coords(coords)))
+                with timed("post"):
+                    instances = self._in_level0(tile, rgb, instances)
+                with timed("save"):
+                    found.put(tile, instances)
                 outcomes.append(TileOutcome(tile, len(instances), None))
-        return tuple(outcomes)
+        return with_spent(outcomes)
+
+    def _in_level0(self, tile: Tile, rgb: NDArray[np.uint8], instances: Instances) -> Instances:
+        """Return the instances of ``tile`` (in its own pixels, ``rgb``) measured, in level-0 pixels."""
+        inside = tile.read.clipped(self.source.frame.box)
+        outlines, kept = cut_at_border(instances.outlines, inside, tile.read)
+        instances = measure(rgb, instances.take(kept).with_outlines(outlines))
+        origin = np.array([tile.read.x0, tile.read.y0])
+        # float64 until here: float32 halves would cost precision far from the origin.
+        coords = self.source.frame.points_to_level0(outlines.coords.astype(np.float64) + origin)
+        return instances.with_outlines(outlines.with_coords(coords))
 
 
 @dataclass(frozen=True)
@@ -71,12 +94,14 @@ class FillTiles:
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
         """Read ``tiles`` so that their chunks are stored."""
-        store = open_tiles(self.source)
+        with timed("open"):
+            store = open_tiles(self.source)
         outcomes = []
         for tile in tiles:
             try:
-                store.read(tile.core)
+                with timed("store"):
+                    store.read(tile.core)
                 outcomes.append(TileOutcome(tile, 0, None))
             except SlideError as error:
                 outcomes.append(TileOutcome(tile, 0, str(error)))
-        return tuple(outcomes)
+        return with_spent(outcomes)

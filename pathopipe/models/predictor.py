@@ -16,6 +16,7 @@ from pathopipe.models.net_file import load_net
 from pathopipe.models.network import OUTPUT_STRIDE, folded
 from pathopipe.models.postprocess import decode
 from pathopipe.models.precision import takes_bf16
+from pathopipe.stopwatch import timed
 
 _GPU_BATCH = 8
 
@@ -76,9 +77,10 @@ class StarPredictor:
     def _instances(self, output: TileOutput) -> Instances:
         longest = self._card.max_diameter_um / self._card.mpp
         probability, foreground, _, *classes = output.maps
-        found = decode(probability, foreground, output.distances, self._decode, OUTPUT_STRIDE, longest)
-        if not classes:
-            return Instances(found.outlines, found.score, np.zeros(len(found.score), np.uint8), self._card.classes)
-        class_id, class_probability = classified(np.stack(classes), found.regions, found.region)
+        with timed("post"):
+            found = decode(probability, foreground, output.distances, self._decode, OUTPUT_STRIDE, longest)
+            if not classes:
+                return Instances(found.outlines, found.score, np.zeros(len(found.score), np.uint8), self._card.classes)
+            class_id, class_probability = classified(np.stack(classes), found.regions, found.region)
         measured = {CLASS_PROBABILITY: class_probability}
         return Instances(found.outlines, found.score, class_id, self._card.classes, measured)

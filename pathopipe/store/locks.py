@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pathopipe.errors import StoreError
+from pathopipe.stopwatch import timed
 
 try:
     import fcntl
@@ -73,13 +74,14 @@ class ChunkLocks:
         StoreError
             If the lock file cannot be written.
         """
-        with self._free:
+        with timed("wait"), self._free:
             while index in self._held:
                 self._free.wait()
             self._open()
             self._held.add(index)
         try:
-            self._lock(index)
+            with timed("wait"):
+                self._lock(index)
             try:
                 yield
             finally:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pathopipe.errors import StoreError
 from pathopipe.geometry import Box, Frame
 from pathopipe.slide.base import Slide, SlideInfo
+from pathopipe.stopwatch import timed
 from pathopipe.store.layout import Layout, create, open_level
 from pathopipe.store.locks import ChunkLocks
 from pathopipe.store.spec import StoreSpec
@@ -211,7 +212,8 @@ class TileStore:
     def _fill(self, row: int, col: int) -> NDArray[np.uint8]:
         """Decode a chunk from the slide and store it. The caller holds its lock."""
         box = self._box(row, col)
-        pixels = self._slide.read(self.frame.to_level0(box), box.width, box.height)
+        with timed("decode"):
+            pixels = self._slide.read(self.frame.to_level0(box), box.width, box.height)
         if self._level is not None:
             try:
                 # zarr writes to a temporary name beside it and renames (LocalStore): whole or absent.
