@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pathopipe import __version__
+from pathopipe.anonymity import check_folder, shown_command, shown_settings
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.errors import OutputInUseError, PathopipeError, StoreError
-from pathopipe.files import write_json
+from pathopipe.files import write_json, write_text
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
@@ -28,6 +29,8 @@ from pathopipe.record import Record
 from pathopipe.report.page import write_report
 from pathopipe.slide.find import FoundSlide, FoundSlides
 from pathopipe.summary import read_summary, summary_row, write_summary
+
+_CODE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,12 @@ def run_batch(
     ------
     OutputInUseError
         If another run is writing to ``out``.
+    ConfigError
+        If ``out`` holds results under names and pseudonyms are asked for, or the other way round.
     """
     out.mkdir(parents=True, exist_ok=True)
     with only_run(out):
+        check_folder(out, found.key_id)
         rows = {row["id"]: row for row in read_summary(out)}
         about = _about(found, config, card, command)
         write_json(out / RUN, about)
@@ -121,6 +127,7 @@ def run_tiling(
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
     with only_run(out):
+        check_folder(out, found.key_id)
         for number, entry in enumerate(found.slides, 1):
             progress.slide(number, len(found.slides), entry.id)
             job = job_for(_folder_for(out, entry), entry, config, card)
@@ -135,13 +142,26 @@ def _survive(
         record = work(job, engine, progress)
     except Exception as error:  # the one place where anything may be caught: the next slide must go on
         told = str(error) if isinstance(error, PathopipeError) else f"{type(error).__name__}: {error}"
-        told = " ".join(told.split())
-        progress.say(f"failed: {told}")
-        job.folder.path.mkdir(parents=True, exist_ok=True)
-        job.folder.log.write_text(traceback.format_exc(), encoding="utf-8")
-        return Record(job.id, job.slide, "failed", told).save(job.folder)
+        record = Record(job.id, job.slide, "failed", " ".join(told.split())).save(job.folder)
+        progress.say(f"failed: {record.error}")
+        log = _traceback(error)
+        write_text(job.folder.log, job.folder.veil.over(log) if job.folder.veil else log)
+        return record
     job.folder.log.unlink(missing_ok=True)
     return record
+
+
+def _traceback(error: Exception) -> str:
+    """Return the traceback with the code's files as they lie in their packages: the rest may be a user's name."""
+    shown = traceback.TracebackException.from_exception(error)
+    chain: list[traceback.TracebackException | None] = [shown]
+    while chain:
+        link = chain.pop()
+        if link is not None:
+            for frame in link.stack:
+                frame.filename = frame.filename.rpartition("-packages/")[2].removeprefix(_CODE)
+            chain += [link.__cause__, link.__context__]
+    return "".join(shown.format())
 
 
 def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelCard) -> Job:
@@ -164,11 +184,17 @@ def _folder_for(out: Path, entry: FoundSlide) -> SlideFolder:
     of it still holds.
     """
     for number in range(1, 10_000):
-        folder = SlideFolder(out / (entry.id if number == 1 else f"{entry.id}-{number}"))
+        folder = SlideFolder(out / (entry.id if number == 1 else f"{entry.id}-{number}"), entry.veil)
         record = Record.load(folder)
-        if record is None or record.slide == _absolute(entry.path) or not Path(record.slide).exists():
+        if record is None or _is_of(record, entry):
             return folder
     raise OutputInUseError(f"{out} holds 10,000 slides named {entry.id!r}; use another output folder")
+
+
+def _is_of(record: Record, entry: FoundSlide) -> bool:
+    if entry.veil is not None:  # whether the other slide is still there cannot be told: its path is not known
+        return record.slide == entry.veil.shown
+    return record.slide == _absolute(entry.path) or not Path(record.slide).exists()
 
 
 @contextmanager
@@ -194,11 +220,13 @@ def only_run(out: Path) -> Iterator[None]:
 
 def _about(found: FoundSlides, config: Config, card: ModelCard, command: Sequence[str]) -> dict[str, Any]:
     packages = ("torch", "numpy", "zarr", "dask", "distributed", "openslide-python", "shapely", "pyarrow")
+    settings = config.model_dump(mode="json")
     return {
-        "command": list(command),
+        "command": shown_command(command) if found.key_id else list(command),
+        "anonymous": found.key_id,
         "started": _now(),
         "finished": None,
-        "config": config.model_dump(mode="json"),
+        "config": shown_settings(settings) if found.key_id else settings,
         "model": {"name": card.name, "version": card.version, "sha256": card.sha256},
         "versions": {"pathopipe": __version__, "python": platform.python_version()}
         | {package: version(package) for package in packages},

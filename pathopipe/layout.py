@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathopipe.veil import Veil
+
 SUMMARY = "summary.csv"
 REPORT = "report.html"
 RUN = "run.json"
 LOCK = ".lock"
+TURN = ".turn"
+SHARD_LOCKS = ".shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,8 @@ class SlideFolder:
     """The files of one slide."""
 
     path: Path
+    veil: Veil | None = None
+    """What the files must not tell; None where they may tell all."""
 
     @property
     def cells_geojson(self) -> Path:

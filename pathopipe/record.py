@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from pathopipe.config import Config
@@ -17,8 +17,11 @@ from pathopipe.progress import Progress
 from pathopipe.slide.base import SlideInfo
 from pathopipe.spec import fingerprint
 from pathopipe.tiling.grid import TileGrid
+from pathopipe.veil import Veil
 
 Status = Literal["complete", "incomplete", "failed", "skipped"]
+_COMPARED = {"id", "status", "classes", "model", "fingerprint"}
+"""Fields of a record in which no name of a slide can stand, and which a slide called "complete.svs" must not change."""
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 3
@@ -120,10 +123,16 @@ class Record:
         return cls(name, slide, "incomplete", "not finished: run the same command again to go on")
 
     def save(self, folder: SlideFolder) -> Self:
-        """Write the record: the last step, which says that all else is whole."""
+        """Write the record, the last step, which says that all else is whole; return it as it is written."""
         folder.path.mkdir(parents=True, exist_ok=True)
-        write_json(folder.record, asdict(self))
-        return self
+        record = self._veiled(folder.veil) if folder.veil else self
+        write_json(folder.record, asdict(record))
+        return record
+
+    def _veiled(self, veil: Veil) -> Self:
+        """Return the record without the slide's names in its texts; what other code compares stays as it is."""
+        told = {each.name for each in fields(self)} - _COMPARED
+        return replace(self, **{name: veil.over(getattr(self, name)) for name in told})
 
     def holds(self, prints: Fingerprints, folder: SlideFolder) -> bool:
         """Return whether the slide is complete, made from the very same things, and all its files are there."""

@@ -10,7 +10,7 @@ from typing import Annotated, Never
 import typer
 
 from pathopipe import __version__
-from pathopipe.cli import demo, doctor, evaluate, models, results, run, slides, train
+from pathopipe.cli import demo, doctor, evaluate, models, names, results, run, slides, train
 from pathopipe.errors import ConfigError, PathopipeError
 
 EXIT_INCOMPLETE = 1
@@ -28,7 +28,7 @@ app = typer.Typer(
     epilog="Start with `pathopipe demo`, then `pathopipe run slides/ --out results/`.",
 )
 
-for room in (run, demo, slides, models, evaluate, train, results, doctor):
+for room in (run, demo, slides, models, evaluate, train, results, names, doctor):
     room.register(app)
 
 

@@ -28,6 +28,15 @@ Cluster = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; default one a core or GPU.", min=1)]
+Anonymous = Annotated[
+    Path | None,
+    typer.Option(
+        "--anonymous",
+        metavar="KEYFILE",
+        help="Call slides by keyed hashes of their names in every output; the key is made if it is not there.",
+        dir_okay=False,
+    ),
+]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for debugging.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathopipe.cli.options import Cluster, ConfigFile, Mpp, Out, Quiet, Settings, Verbose, Workers, verbosity
+from pathopipe.cli.options import Anonymous, Cluster, ConfigFile, Mpp, Out, Quiet, Settings, Verbose, Workers, verbosity
 
 if TYPE_CHECKING:
+    from pathopipe.anonymity import Anonymity
     from pathopipe.batch import BatchResult
     from pathopipe.config import Config
     from pathopipe.slide.find import FoundSlides
@@ -51,6 +52,7 @@ def run(
     device: Device = None,
     coords: Coords = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan: tissue, tiles, time, disk.")] = False,
+    anonymous: Anonymous = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -67,6 +69,8 @@ def run(
     `pathopipe run old.svs --out results/ --mpp 0.25`   (a slide that does not say its resolution)
 
     `pathopipe run manifest.csv --out results/ --cluster configs/clusters/slurm.yaml`
+
+    `pathopipe run slides/ --out results/ --anonymous study.key`   (no slide's name in any output)
     """
     from pathopipe.config import load_config
 
@@ -78,7 +82,7 @@ def run(
         engine={"cluster": cluster, "workers": workers},
         annotations={"coords": coords},
     )
-    found = find(slides, quiet)
+    found = find(slides, quiet, anonymous, out)
     if dry_run:
         plan(found, config)
         return
@@ -96,6 +100,7 @@ def tile(
     mpp: Mpp = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    anonymous: Anonymous = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -113,21 +118,34 @@ def tile(
         slide={"mpp_if_missing": mpp},
         engine={"cluster": cluster, "workers": workers},
     )
-    raise typer.Exit(store_tiles(find(slides, quiet), out, config, verbosity(verbose, quiet)))
+    raise typer.Exit(store_tiles(find(slides, quiet, anonymous, out), out, config, verbosity(verbose, quiet)))
 
 
-def find(slides: list[str], quiet: bool) -> FoundSlides:
-    """Return the slides that ``slides`` name, and tell on stderr what was passed over."""
+def find(slides: list[str], quiet: bool, key: Path | None, out: Path) -> FoundSlides:
+    """Return the slides that ``slides`` name, under pseudonyms where there is a ``key``; tell what was passed over."""
     from pathopipe.errors import ConfigError
     from pathopipe.slide.find import find_slides
 
     found = find_slides(slides)
+    if key is not None:
+        found = _anonymity(key, out).over(found)
     if not quiet:
         for remark in found.remarks:
             print(remark, file=sys.stderr)
     if not found.slides:
         raise ConfigError(f"no slides found in: {', '.join(slides)}")
     return found
+
+
+def _anonymity(key: Path, out: Path) -> Anonymity:
+    """Return the pseudonyms of the key file, made if it is not there."""
+    from pathopipe.anonymity import is_open, make_key, read_key
+
+    if make_key(key):
+        print(f"made the key {key}: keep it, and keep it from those who get the results", file=sys.stderr)
+    elif is_open(key):
+        print(f"warning: others may read the key {key}: chmod 600 it", file=sys.stderr)
+    return read_key(key, out)
 
 
 def analyse(found: FoundSlides, out: Path, config: Config, level: int) -> BatchResult:

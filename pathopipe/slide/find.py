@@ -13,6 +13,7 @@ from pathopipe.slide import dicom
 from pathopipe.slide.kinds import TILE_STORE, is_output, is_slide_file, is_zarr
 from pathopipe.slide.manifest import Row, read_manifest
 from pathopipe.slide.naming import name_slides
+from pathopipe.veil import Veil
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class FoundSlide:
     """From the manifest; None where it does not say."""
     id: str
     """Name of its output folder: unique among the slides found together, whatever their order in other runs."""
+    veil: Veil | None = None
+    """What outputs must not tell of it (``--anonymous``); None where they may tell all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class FoundSlides:
     """Paths that name a slide listed already (by another path, a link or a manifest)."""
     unreadable: tuple[str, ...] = ()
     """Folders that could not be searched, with the reason."""
+    key_id: str | None = None
+    """Of the key under which the slides have pseudonyms; None where they have their names."""
 
     @property
     def remarks(self) -> tuple[str, ...]:

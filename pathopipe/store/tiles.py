@@ -86,7 +86,7 @@ class TileStore:
             wanted = Layout.of(slide.info, frame, spec.chunk_px)
             if not (path / "zarr.json").exists():
                 picture = (None, None) if tissue is None else (tissue.thumbnail, tissue.frame)
-                create(path, wanted, Path(slide.info.path).name, *picture)
+                create(path, wanted, path.parent.name, *picture)
             Layout.load(path).check(path, wanted)
         return cls(path, slide, frame, spec.chunk_px)
 
