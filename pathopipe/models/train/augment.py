@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.models.train.classes import Marks, tells_classes
+from pathopipe.models.train.classes import NOT_ANNOTATED, Marks, tells_classes
 from pathopipe.models.train.drawn import draw, interior
 from pathopipe.models.train.noise import Field, Rng, bands, eosin, flakes, smooth, smudges
 from pathopipe.models.train.sample import Sample
@@ -25,7 +25,10 @@ _FLAKES = 0.4
 _SMUDGES = 0.3
 _VEILED = 0.35
 _IMMUNE = 0.1
-_PASTED = 0.25
+_PASTED = 0.35
+_DRAWN_IN = 0.4
+_STRETCHED = 0.25
+_WRINKLED = 0.15
 _UNEVEN = 0.4
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
@@ -35,11 +38,12 @@ Rgb = NDArray[np.uint8]
 def real_patch(rng: Rng, sample: Sample, size: int, donor: Sample | None = None) -> tuple[Rgb, Labels, Marks]:
     """Return a patch of ``sample``: (size, size, 3), its labels and its marks (size, size).
 
-    Some patches get nuclei of ``donor`` between their own ("copy-paste", Ghiasi et al. 2021, in stain amounts).
+    Some patches get nuclei of ``donor``, or drawn ones, between their own ("copy-paste", Ghiasi et al. 2021, in stain
+    amounts).
     """
     map_x, map_y = _warp(rng, sample, size)
     labels = _mirrored_labels(sample.labels, map_x, map_y)
-    marks = _mirrored_marks(sample.marks, map_x, map_y)
+    marks = _mirrored_marks(sample, map_x, map_y)
     if rng.random() < _OWN_COLOURS:
         return _photograph(rng, _look_up(sample.rgb, map_x, map_y)), labels, marks
     amount = _look_up(sample.amount, map_x, map_y)
@@ -47,8 +51,8 @@ def real_patch(rng: Rng, sample: Sample, size: int, donor: Sample | None = None)
     stroma = np.minimum(amount, ground * 1.5)
     amount = np.maximum(amount - ground, 0)
     if not tells_classes(marks):  # a class may show in just what these change
-        if donor is not None and rng.random() < _PASTED:
-            _paste(rng, amount, labels, donor)
+        if rng.random() < _PASTED:
+            _paste(rng, amount, labels, *_others(rng, size, donor))
         if rng.random() < _UNEVEN:
             amount = _uneven(rng, amount, labels)
         if rng.random() < 0.35:
@@ -69,9 +73,11 @@ def _warp(rng: Rng, sample: Sample, size: int) -> tuple[Field, Field]:
     factor = sample.scale * np.exp(rng.uniform(np.log(_SCALE_LOW), np.log(_SCALE_HIGH)))
     angle, flip = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
     aspect = np.exp(rng.normal(0, 0.08))
+    if rng.random() < _STRETCHED:  # spindles are rare in the images: others are drawn out to such
+        aspect = np.exp(rng.uniform(0.15, 0.5))
     y, x = (np.mgrid[:size, :size] - (size - 1) / 2).astype(np.float32)
     if rng.random() < 0.6:
-        bend = rng.uniform(0.5, 3.0)
+        bend = rng.uniform(2.5, 4.5) if rng.random() < _WRINKLED else rng.uniform(0.5, 3.0)
         x = x + smooth(rng, size, 40) * bend
         y = y + smooth(rng, size, 40) * bend
     height, width = sample.labels.shape
@@ -86,9 +92,19 @@ def _look_up(image: Image, map_x: Field, map_y: Field) -> Field:
     return np.asarray(found, np.float32)
 
 
-def _mirrored_marks(marks: Marks, map_x: Field, map_y: Field) -> Marks:
-    found = cv2.remap(marks, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(found, np.uint8)
+def _mirrored_marks(sample: Sample, map_x: Field, map_y: Field) -> Marks:
+    """Return the marks looked up; a nucleus that the image's edge cuts is not known where its mirror image is in sight.
+
+    Half a nucleus and its mirror image look like one nucleus: as two, or as one, they would teach what is not so.
+    """
+    found = np.asarray(cv2.remap(sample.marks, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT))
+    height, width = sample.labels.shape
+    if map_x.min() >= -0.5 and map_y.min() >= -0.5 and map_x.max() < width - 0.5 and map_y.max() < height - 0.5:
+        return np.asarray(found, np.uint8)
+    edge = np.concatenate([sample.labels[[0, -1]].ravel(), sample.labels[:, [0, -1]].ravel()])
+    cut = np.isin(sample.labels, edge[edge > 0]).astype(np.uint8)
+    halves = cv2.remap(cut, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(np.where(halves > 0, NOT_ANNOTATED, found), np.uint8)
 
 
 def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
@@ -104,10 +120,17 @@ def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
     return np.asarray((np.cumsum(present) * present)[ids], np.int32)
 
 
-def _paste(rng: Rng, amount: Field, labels: Labels, donor: Sample) -> None:
-    """Put nuclei of ``donor`` where ``amount`` and ``labels`` have none (in place)."""
-    map_x, map_y = _warp(rng, donor, len(labels))
-    others = _mirrored_labels(donor.labels, map_x, map_y)
+def _others(rng: Rng, size: int, donor: Sample | None) -> tuple[Field, Labels]:
+    """Return the haematoxylin amount and the labels of nuclei to be pasted: of ``donor``, or drawn."""
+    if donor is None or rng.random() < _DRAWN_IN:
+        return draw(rng, size)
+    map_x, map_y = _warp(rng, donor, size)
+    amount = np.maximum(_look_up(donor.amount, map_x, map_y) - donor.ground, 0)
+    return amount, _mirrored_labels(donor.labels, map_x, map_y)
+
+
+def _paste(rng: Rng, amount: Field, labels: Labels, pasted: Field, others: Labels) -> None:
+    """Put nuclei of ``others`` where ``amount`` and ``labels`` have none (in place)."""
     count = int(others.max())
     taken = np.zeros(count + 1, bool)
     # Only whole ones: where they would lie on a nucleus, or on its rim, they are left out.
@@ -115,9 +138,9 @@ def _paste(rng: Rng, amount: Field, labels: Labels, donor: Sample) -> None:
     chosen = ~taken & (rng.random(count + 1) < rng.uniform(0.2, 1.0))
     chosen[0] = False
     here = chosen[others]
-    pasted = np.maximum(_look_up(donor.amount, map_x, map_y) - donor.ground, 0)
     if here.any() and (labels > 0).any():  # two images differ in how dark they are: brought to one
-        pasted *= float(np.median(amount[labels > 0]) / max(np.median(pasted[here]), 0.02)) * rng.uniform(0.6, 1.4)
+        darker = float(np.median(amount[labels > 0])) / max(float(np.median(pasted[here])), 0.02)
+        pasted = pasted * np.float32(darker * rng.uniform(0.6, 1.4))
     soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)
     amount += soft * (pasted - amount)
     labels[here] = others[here] + int(labels.max())

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pathopipe.models.network import OUTPUT_STRIDE
 from pathopipe.models.train.augment import drawn_patch, real_patch
-from pathopipe.models.train.classes import UNKNOWN
+from pathopipe.models.train.classes import NOT_ANNOTATED, UNKNOWN
 from pathopipe.models.train.sample import Sample
 from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.targets import targets
@@ -49,9 +49,10 @@ class Patches(Dataset[Item]):
         target = targets(labels, self.spec.net.rays, rng)
         marked = marks[::OUTPUT_STRIDE, ::OUTPUT_STRIDE].astype(np.float32)
         maps = np.stack([target.probability, target.foreground, target.boundary, marked])
-        arrays = np.ascontiguousarray(rgb.transpose(2, 0, 1)), maps, target.distances, target.weight
-        image, maps_, distances, weight = (torch.from_numpy(array) for array in arrays)
-        return image, maps_, distances, weight
+        weight = target.weight * (marked != NOT_ANNOTATED)
+        arrays = np.ascontiguousarray(rgb.transpose(2, 0, 1)), maps, target.distances, weight
+        image, maps_, distances, weights = (torch.from_numpy(array) for array in arrays)
+        return image, maps_, distances, weights
 
 
 class _Order(Sampler[int]):

@@ -1,0 +1,87 @@
+"""Patches of training images: what is beyond the image's edge, what is pasted, what is drawn."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pathopipe.models.train import TrainSpec, augment
+from pathopipe.models.train.augment import drawn_patch, real_patch
+from pathopipe.models.train.classes import NOT_ANNOTATED, UNKNOWN
+from pathopipe.models.train.drawn import draw
+from pathopipe.models.train.patches import Patches
+from pathopipe.models.train.sample import Sample, sample_of
+
+
+def disc_at(x: int, y: int, side: int) -> Sample:
+    """Return an image with one dark disc of 24 px around (x, y)."""
+    labels = np.zeros((side, side), np.uint8)
+    cv2.circle(labels, (x, y), 12, 1, -1)
+    rgb = np.where(labels[..., None] > 0, (90, 60, 140), (240, 225, 240)).astype(np.uint8)
+    marks = np.full(labels.shape, UNKNOWN, np.uint8)
+    return sample_of("disc", rgb, labels.astype(np.int32), marks, 1.0, 1.0)
+
+
+def test_a_nucleus_that_the_edge_cuts_is_not_learnt_beside_its_mirror_image(monkeypatch):
+    monkeypatch.setattr(augment, "_PASTED", 0.0)
+    patches = [real_patch(np.random.default_rng(seed), disc_at(0, 40, 80), 128) for seed in range(12)]
+    assert any((labels > 0).any() for _, labels, _ in patches)
+    for _, labels, marks in patches:
+        assert np.array_equal(labels > 0, marks == NOT_ANNOTATED)
+
+
+def test_a_whole_nucleus_is_learnt_in_every_mirror_image():
+    for seed in range(12):
+        _, labels, marks = real_patch(np.random.default_rng(seed), disc_at(40, 40, 80), 128)
+        assert (labels > 0).any()
+        assert not (marks == NOT_ANNOTATED).any()
+
+
+def test_a_cut_nucleus_is_learnt_where_no_mirror_image_is_in_sight():
+    large = disc_at(0, 400, 800)
+    patches = [real_patch(np.random.default_rng(seed), large, 64) for seed in range(20)]
+    assert any(not (marks == NOT_ANNOTATED).any() for _, _, marks in patches)
+
+
+def test_distances_weigh_nothing_where_nothing_is_known():
+    patches = Patches(TrainSpec(drawn=0, patch_px=64, seed=2), [disc_at(0, 30, 60)])
+    seen = 0
+    for index in range(20):
+        _, maps, _, weight = patches[index]
+        unknown = maps[3] == NOT_ANNOTATED
+        seen += int(unknown.sum())
+        assert not weight[unknown].any()
+    assert seen
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pasted_nuclei_lie_on_no_other(seed):
+    sample = disc_at(40, 40, 80)
+    rgb, labels, marks = real_patch(np.random.default_rng(seed), sample, 128, sample)
+    assert rgb.shape == (128, 128, 3)
+    assert labels.shape == marks.shape == (128, 128)
+    assert labels.min() == 0
+
+
+def test_drawn_nuclei_include_long_and_bent_ones():
+    stretched, hollow = 0.0, 1.0
+    for seed in range(12):
+        _, labels = draw(np.random.default_rng(seed), 192)
+        for number in np.unique(labels[labels > 0]):
+            contours, _ = cv2.findContours(
+                (labels == number).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            )
+            ring = max(contours, key=len)
+            if len(ring) < 20:
+                continue
+            _, (one, other), _ = cv2.minAreaRect(ring)
+            stretched = max(stretched, max(one, other) / max(min(one, other), 1))
+            hollow = min(hollow, cv2.contourArea(ring) / max(cv2.contourArea(cv2.convexHull(ring)), 1))
+    assert stretched > 4
+    assert hollow < 0.8
+
+
+def test_a_drawn_patch_is_the_same_for_the_same_random_numbers():
+    first, second = (drawn_patch(np.random.default_rng(7), 96) for _ in range(2))
+    assert all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
