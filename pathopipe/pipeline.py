@@ -23,6 +23,7 @@ from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
 from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard
+from pathopipe.models.device import visible_gpus
 from pathopipe.models.impostors import KINDS as IMPOSTORS
 from pathopipe.models.impostors import impostors
 from pathopipe.models.stain import OD_MEANS
@@ -105,7 +106,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         missing = instances.missing(tiles)
         with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
             task = PredictTiles(source, config.model, folder.instances, prints.instances)
-            failed = run_tiles(task, missing, job.batch_tiles, engine, progress)
+            failed = run_tiles(task, missing, job.batch_tiles, engine, clock)
         with clock.stage("stitch"):
             done = [tile for tile in tiles if tile not in failed]
             if tiles and not done:
@@ -118,7 +119,8 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             record = write_results(job, slide, tissue, frame, failed, cells)
     for remark in remarks:
         progress.say(f"warning: {remark}")
-    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, remarks=remarks, seconds=clock.seconds)
+    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, remarks=remarks)
+    record = replace(record, **clock.told(engine.workers, bool(visible_gpus(config.model.device))))
     return replace(record, fingerprint=asdict(prints)).save(folder)
 
 
@@ -139,7 +141,7 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             tiles = grid.touching(tissue, frame)
         source = pixel_source(job, slide, frame, tissue)
         with clock.stage("tiles", len(tiles)):
-            failed = run_tiles(FillTiles(source), tiles, 1, engine, progress)
+            failed = run_tiles(FillTiles(source), tiles, 1, engine, clock)
         if failed:
             raise SlideError(f"{len(failed)} of {len(tiles)} tiles could not be read: {next(iter(failed.values()))}")
         return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
@@ -157,14 +159,16 @@ def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelS
 
 
 def run_tiles(
-    task: PredictTiles | FillTiles, tiles: Sequence[Tile], batch_tiles: int, engine: Executor, progress: Progress
+    task: PredictTiles | FillTiles, tiles: Sequence[Tile], batch_tiles: int, engine: Executor, clock: Clock
 ) -> Failed:
     """Have ``task`` done for all ``tiles``, ``batch_tiles`` at a time; return those that failed."""
     failed: dict[Tile, str] = {}
 
     def done(batch: tuple[Tile, ...], outcomes: tuple[TileOutcome, ...]) -> None:
         failed.update({outcome.tile: outcome.error for outcome in outcomes if outcome.error is not None})
-        progress.advance(len(batch))
+        clock.progress.advance(len(batch))
+        for outcome in outcomes:
+            clock.worked(outcome.spent)
 
     batches = (tuple(tiles[start : start + batch_tiles]) for start in range(0, len(tiles), batch_tiles))
     engine.each(task, batches, done)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from pathopipe.bottleneck import bottleneck
 from pathopipe.config import Config
 from pathopipe.files import read_json, write_json
 from pathopipe.geometry import Frame
@@ -16,12 +17,18 @@ from pathopipe.models.base import ModelCard
 from pathopipe.progress import Progress
 from pathopipe.slide.base import SlideInfo
 from pathopipe.spec import fingerprint
+from pathopipe.stopwatch import NOTHING, Spent, summed
 from pathopipe.tiling.grid import TileGrid
 from pathopipe.veil import Veil
 
 Status = Literal["complete", "incomplete", "failed", "skipped"]
 _COMPARED = {"id", "status", "classes", "model", "fingerprint"}
 """Fields of a record in which no name of a slide can stand, and which a slide called "complete.svs" must not change."""
+
+WORKER_STAGES = ("open", "decode", "store", "wait", "infer", "post", "save", "idle")
+"""What workers spend their time on: opening slide and model, decoding the slide, keeping its pixels and finding them
+again, waiting for the next tiles or for another worker's, the network, making outlines of what it says, writing the
+tile's file; and having nothing to do while the first start and the last finish."""
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 3
@@ -104,7 +111,15 @@ class Record:
     remarks: list[str] = field(default_factory=list)
     """What makes the result doubtful, a sentence each; ``info["unusual"]`` tells of the slide itself."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time a stage of the latest run took."""
+    """Time that a stage of the latest run took, by the clock, in the order worked; workers are busy during "cells"."""
+    workers: int | None = None
+    """How many worked on the tiles; None where there was nothing left for them to do."""
+    worker_seconds: dict[str, float] = field(default_factory=dict)
+    """What the workers spent on each of their stages (``WORKER_STAGES``), by the clock and all of them together."""
+    worker_cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """The same in seconds of a processor: less where they waited for disk, network, GPU or other programs."""
+    bottleneck: str = ""
+    """What took most of the time, and what would help, in one sentence."""
     model: dict[str, str] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
 
@@ -145,15 +160,47 @@ class Clock:
 
     def __init__(self, progress: Progress) -> None:
         self.seconds: dict[str, float] = {}
-        self._progress = progress
+        self.progress = progress
+        self._worked: dict[str, Spent] = {}
+        self._began = time.perf_counter()
 
     @contextmanager
     def stage(self, name: str, total: int = 0, done: int = 0) -> Iterator[None]:
-        """Add the time of the block to stage ``name``."""
-        self._progress.stage(name, total, done)
+        """Add the time of the block to stage ``name``; what passes before the first one is "open"."""
+        self.progress.stage(name, total, done)
         began = time.perf_counter()
+        self.seconds.setdefault("open", round(began - self._began, 3))
         try:
             yield
         finally:
             took = self.seconds.get(name, 0.0) + time.perf_counter() - began
             self.seconds[name] = round(took, 3)
+
+    def worked(self, spent: Mapping[str, Spent]) -> None:
+        """Add what a worker spent on its stages."""
+        self._worked = summed(self._worked, spent)
+
+    def told(self, workers: int, gpu: bool) -> dict[str, Any]:
+        """Return the fields of :class:`Record` that tell of time."""
+        told: dict[str, Any] = {"seconds": self.seconds}
+        worked = _with_idle(self._worked, workers * self.seconds.get("cells", 0.0)) if self._worked else {}
+        if worked:
+            told["workers"] = workers
+            told["worker_seconds"] = {stage: round(spent.seconds, 3) for stage, spent in worked.items()}
+            told["worker_cpu_seconds"] = {
+                stage: round(spent.cpu_seconds, 3) for stage, spent in worked.items() if stage not in ("wait", "idle")
+            }
+        return told | {"bottleneck": bottleneck(self.seconds, worked, workers, gpu)}
+
+
+def _with_idle(worked: Mapping[str, Spent], available_s: float) -> dict[str, Spent]:
+    """Return ``worked`` in the order of the stages, with the rest of the workers' ``available_s`` as "idle".
+
+    A worker that outlives a run may have waited between two: more than there was cannot have been.
+    """
+    busy = sum(spent.seconds for stage, spent in worked.items() if stage != "wait")
+    waited = min(worked.get("wait", NOTHING).seconds, max(0.0, available_s - busy))
+    idle = max(0.0, available_s - busy - waited)
+    given = {**worked, "wait": Spent(waited, 0.0), "idle": Spent(idle, 0.0)}
+    order = [*(stage for stage in WORKER_STAGES if stage in given), *sorted(given.keys() - set(WORKER_STAGES))]
+    return {stage: given[stage] for stage in order}

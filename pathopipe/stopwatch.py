@@ -72,11 +72,15 @@ def _charge() -> None:
     """Count the time since the last charge for the innermost block of this thread."""
     now = Spent(time.perf_counter(), time.thread_time())
     if _running.stages:
-        since, stage = _running.since, _running.stages[-1]
-        spent = Spent(now.seconds - since.seconds, now.cpu_seconds - since.cpu_seconds)
-        with _guard:
-            _totals[stage] = _totals.get(stage, NOTHING).plus(spent)
+        since = _running.since
+        add_spent(_running.stages[-1], Spent(now.seconds - since.seconds, now.cpu_seconds - since.cpu_seconds))
     _running.since = now
+
+
+def add_spent(stage: str, spent: Spent) -> None:
+    """Count for ``stage`` what was measured otherwise."""
+    with _guard:
+        _totals[stage] = _totals.get(stage, NOTHING).plus(spent)
 
 
 def take_spent() -> dict[str, Spent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathopipe.instances import Instances
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.stain import measure
-from pathopipe.stopwatch import Spent, take_spent, timed
+from pathopipe.stopwatch import Spent, add_spent, take_spent, timed
 from pathopipe.tiling.grid import Tile
 
 
@@ -32,9 +33,20 @@ class TileOutcome:
     """What its worker spent on each stage; of a batch, the first outcome tells for all."""
 
 
-def with_spent(outcomes: Sequence[TileOutcome]) -> tuple[TileOutcome, ...]:
-    """Return ``outcomes``, the first of them with all that this process spent since the last time."""
-    spent = take_spent()
+_left: tuple[object, float] | None = None
+"""The task that this process worked at last, and when it had done so."""
+
+
+def begin(task: object) -> None:
+    """Count as waiting what passed since this process last did ``task`` for other tiles."""
+    if _left is not None and _left[0] == task:
+        add_spent("wait", Spent(time.perf_counter() - _left[1], 0.0))
+
+
+def with_spent(task: object, outcomes: Sequence[TileOutcome]) -> tuple[TileOutcome, ...]:
+    """End ``task``: return ``outcomes``, the first with all that this process spent since the last time."""
+    global _left
+    spent, _left = take_spent(), (task, time.perf_counter())
     return tuple(replace(outcome, spent=spent) if index == 0 else outcome for index, outcome in enumerate(outcomes))
 
 
@@ -51,6 +63,7 @@ class PredictTiles:
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
         """Analyse ``tiles`` as one batch; a tile that cannot be read is reported, and the others go on."""
+        begin(self)
         with timed("open"):
             store = open_tiles(self.source)
             found = open_instances(self.instances, self.fingerprint)
@@ -73,7 +86,7 @@ class PredictTiles:
                 with timed("save"):
                     found.put(tile, instances)
                 outcomes.append(TileOutcome(tile, len(instances), None))
-        return with_spent(outcomes)
+        return with_spent(self, outcomes)
 
     def _in_level0(self, tile: Tile, rgb: NDArray[np.uint8], instances: Instances) -> Instances:
         """Return the instances of ``tile`` (in its own pixels, ``rgb``) measured, in level-0 pixels."""
@@ -94,6 +107,7 @@ class FillTiles:
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
         """Read ``tiles`` so that their chunks are stored."""
+        begin(self)
         with timed("open"):
             store = open_tiles(self.source)
         outcomes = []
@@ -104,4 +118,4 @@ class FillTiles:
                 outcomes.append(TileOutcome(tile, 0, None))
             except SlideError as error:
                 outcomes.append(TileOutcome(tile, 0, str(error)))
-        return with_spent(outcomes)
+        return with_spent(self, outcomes)
