@@ -25,7 +25,13 @@ class Executor(Protocol):
         """One line for the log, such as "2 processes on this machine"."""
         ...
 
-    def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
+    def each(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        done: Callable[[Item, Result], None],
+        lost: Callable[[Item, str], None] | None = None,
+    ) -> None:
         """Call ``task`` on every item and ``done(item, result)`` in this process as results come, in any order.
 
         Parameters
@@ -36,11 +42,14 @@ class Executor(Protocol):
             Picklable and small. Only a bounded number is handed out at a time.
         done : callable
             Called in this process, never twice at once.
+        lost : callable, optional
+            Called as ``lost(item, reason)`` instead of ``done`` for an item that ended its worker twice, the second
+            time with nothing else on that worker to blame.
 
         Raises
         ------
         ClusterError
-            If a worker dies on the same item again and again, or no worker is left.
+            If an item ends its worker twice and there is no ``lost``, or the scheduler goes away.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,16 +122,19 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         if gpus:
             own |= {"env": {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]}, "resources": {"GPU": 1}}
         described[index] = {"cls": Nanny, "options": own}
+    # No death is forgiven: whose fault it was is found out by running each suspect alone (DaskExecutor.each).
     scheduler = {
         "cls": Scheduler,
-        "options": {"dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"},
+        "options": {"allowed_failures": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"},
     }
     with ExitStack() as owned:
         cluster = owned.enter_context(SpecCluster(described, scheduler=scheduler, silence_logs=False))
         client = owned.enter_context(Client(cluster))
         _wait_for_workers(client, number, spec.start_timeout_s, "this machine")
         what = f"{number} GPU process{'es' * (number > 1)}" if gpus else f"{number} process{'es' * (number > 1)}"
-        return _dask(client, owned.pop_all(), spec, bool(gpus), f"{what} on this machine")
+        return _dask(
+            client, owned.pop_all(), spec, bool(gpus), f"{what} on this machine", lambda: cluster.scale(number)
+        )
 
 
 def _address(spec: EngineSpec, address: str, gpu: bool) -> Executor:
@@ -168,10 +172,17 @@ def _jobqueue(spec: EngineSpec, file: ClusterFile, workers: int | None) -> Execu
         return _dask(client, owned.pop_all(), spec, file.gpu, f"{file.kind} jobs through dask-jobqueue")
 
 
-def _dask(client: Client, owned: ExitStack, spec: EngineSpec, gpu: bool, description: str) -> Executor:
+def _dask(
+    client: Client,
+    owned: ExitStack,
+    spec: EngineSpec,
+    gpu: bool,
+    description: str,
+    refill: Callable[[], object] | None = None,
+) -> Executor:
     from pathopipe.engine.dask import DaskExecutor
 
-    return DaskExecutor(client, owned, spec.in_flight, {"GPU": 1.0} if gpu else {}, description)
+    return DaskExecutor(client, owned, spec.in_flight, {"GPU": 1.0} if gpu else {}, description, refill)
 
 
 def _wait_for_workers(client: Client, number: int, timeout_s: float, where: str) -> None:

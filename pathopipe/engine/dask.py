@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from distributed import Client, Future, as_completed
+from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from pathopipe.engine.base import Executor, Item, Result
 from pathopipe.errors import ClusterError
+
+_LOOK_EVERY_S = 5.0
+"""How often a wait for results is interrupted to see whether workers are missing."""
 
 
 class DaskExecutor:
@@ -31,12 +35,22 @@ class DaskExecutor:
         What a task takes of its worker, such as {"GPU": 1}; workers without it get none.
     description : str
         One line for the log.
+    refill : callable, optional
+        Starts again what workers are missing. dask's own nannies replace most workers that die, but not one that dies
+        while it starts, nor, on a busy machine, one that takes longer than 15 s to start.
     """
 
     def __init__(
-        self, client: Client, owned: ExitStack, in_flight: int, resources: dict[str, float], description: str
+        self,
+        client: Client,
+        owned: ExitStack,
+        in_flight: int,
+        resources: dict[str, float],
+        description: str,
+        refill: Callable[[], object] | None = None,
     ) -> None:
         self.description = description
+        self._refill = refill
         self._client = client
         self._owned = owned
         self._in_flight = in_flight
@@ -48,43 +62,71 @@ class DaskExecutor:
         """Number of workers now."""
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
-    def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
+    def each(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        done: Callable[[Item, Result], None],
+        lost: Callable[[Item, str], None] | None = None,
+    ) -> None:
         """See :meth:`Executor.each`."""
+        suspects: list[Item] = []
+        self._work(task, items, done, lambda item, _: suspects.append(item))
+        # A worker that dies takes along what waited on it, and nobody knows which item it was. Whatever is given out
+        # alone has no other to blame.
+        for item in suspects:
+            self._work(task, [item], done, lost or _unforgiven)
+
+    def _work(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        done: Callable[[Item, Result], None],
+        killed: Callable[[Item, str], None],
+    ) -> None:
+        """Have ``items`` worked on; ``killed`` is told of those whose workers died more often than is forgiven."""
         waiting = iter(items)
         flying: dict[Future[Any], Item] = {}
-        arriving = as_completed()
+        arriving: SimpleQueue[Future[Any]] = SimpleQueue()
 
         def hand_out(number: int) -> None:
             for item in islice(waiting, number):
                 # pure=False: equal items are still separate tasks; their results are files, not values to share.
                 future = self._client.submit(task, item, pure=False, resources=self._resources or None)
                 flying[future] = item
-                arriving.add(future)
+                future.add_done_callback(arriving.put)
 
         try:
             hand_out(self._room(flying))
-            for future in arriving:
-                result = self._result(future)
-                done(flying.pop(future), result)
+            while flying:
+                future = self._next(arriving)
+                try:
+                    done(flying[future], self._result(future))
+                except KilledWorker:
+                    killed(flying[future], "it ended the worker that was at it (out of memory?)")
+                del flying[future]
                 hand_out(self._room(flying))
         finally:
             for future in flying:
                 future.cancel()
 
+    def _next(self, arriving: SimpleQueue[Future[Any]]) -> Future[Any]:
+        while True:
+            try:
+                return arriving.get(timeout=_LOOK_EVERY_S)
+            except Empty:
+                if self._refill:
+                    self._refill()
+
     def _room(self, flying: dict[Future[Any], Any]) -> int:
         # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
         if time.monotonic() - self._counted > 1:
             self._known, self._counted = max(1, self.workers), time.monotonic()
-        return self._known * self._in_flight - len(flying)
+        return max(0, self._known * self._in_flight - len(flying))
 
     def _result(self, future: Future[Any]) -> Any:
         try:
             return future.result()
-        except KilledWorker as error:
-            raise ClusterError(
-                f"the same tiles ended their worker {error.allowed_failures + 1} times (out of memory?): {error.task}; "
-                "use fewer workers (--workers) or smaller tiles (--set grid.tile_px=512)"
-            ) from error
         except FutureCancelledError as error:
             raise ClusterError(f"the scheduler went away ({error}); run the same command again to go on") from error
 
@@ -97,6 +139,10 @@ class DaskExecutor:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _unforgiven(item: object, reason: str) -> None:
+    raise ClusterError(f"{item}: {reason}; use fewer workers (--workers) or smaller tiles (--set grid.tile_px=512)")
 
 
 _: type[Executor] = DaskExecutor

@@ -14,7 +14,13 @@ class SerialExecutor:
     workers = 1
     description = "this process, one tile after the other"
 
-    def each(self, task: Callable[[Item], Result], items: Iterable[Item], done: Callable[[Item, Result], None]) -> None:
+    def each(
+        self,
+        task: Callable[[Item], Result],
+        items: Iterable[Item],
+        done: Callable[[Item, Result], None],
+        lost: Callable[[Item, str], None] | None = None,  # noqa: ARG002 (what ends this process ends the run)
+    ) -> None:
         """See :meth:`Executor.each`."""
         for item in items:
             done(item, task(item))

@@ -8,7 +8,7 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.cluster import start_executor
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ClusterError, ConfigError
-from tests.support.tasks import DieOnce, WriteSquare, die, refuse
+from tests.support.tasks import DieOn, DieOnce, WriteSquare, die, refuse
 
 
 def files(executor: Executor, folder):
@@ -64,6 +64,16 @@ def test_a_worker_that_dies_is_replaced_and_its_item_redone(tmp_path, two_proces
     seen = []
     two_processes.each(DieOnce(tmp_path), range(8), lambda item, result: seen.append(result))
     assert sorted(seen) == list(range(8))
+
+
+def test_an_item_that_kills_its_worker_twice_is_lost_and_no_other(tmp_path, two_processes):
+    seen, lost = [], []
+    task = DieOn(4, tmp_path / "deaths")
+    two_processes.each(task, range(9), lambda item, result: seen.append(result), lambda item, why: lost.append(item))
+    assert sorted(seen) == [number for number in range(9) if number != 4]
+    assert lost == [4]
+    assert (tmp_path / "deaths").stat().st_size == 2
+    assert len(files(two_processes, tmp_path / "after")) == 50
 
 
 def test_an_item_that_always_kills_its_worker_is_an_error_with_a_cure(two_processes):

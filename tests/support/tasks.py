@@ -33,6 +33,21 @@ class DieOnce:
         return number
 
 
+@dataclass(frozen=True)
+class DieOn:
+    """Kill the worker whenever it is called with ``number``, and count that as a byte in ``deaths``."""
+
+    number: int
+    deaths: Path
+
+    def __call__(self, number: int) -> int:
+        if number == self.number:
+            with open(self.deaths, "ab") as file:
+                file.write(b"x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+
 def die(_: int) -> None:
     """Kill the worker, always."""
     os.kill(os.getpid(), signal.SIGKILL)
