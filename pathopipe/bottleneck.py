@@ -34,8 +34,8 @@ def bottleneck(seconds: Mapping[str, float], worked: Mapping[str, Spent], worker
         return _of_one_process(stage, seconds[stage] / total) if stage else ""
     stage = max(worked, key=lambda name: worked[name].seconds)
     share, spent = f"{worked[stage].seconds / of_workers:.0%} of the workers' time", worked[stage]
-    busy = spent.cpu_seconds / spent.seconds
-    if stage == "decode" and busy < _HELD_UP:
+    busy, had = spent.cpu_seconds / spent.seconds, _had(worked)
+    if stage == "decode" and busy < _HELD_UP * had:
         return (
             f"Reading the slide took {share}, and the processor was busy for {busy:.0%} of that alone: "
             "a faster disk or network, or a local copy of the slide, would help."
@@ -43,12 +43,9 @@ def bottleneck(seconds: Mapping[str, float], worked: Mapping[str, Spent], worker
     told = _OF_WORKERS[stage].format(share=share) if stage in _OF_WORKERS else f"{stage} took {share}."
     if stage == "infer":
         told = f"The network took {share}: {_faster_network(gpu)} would help."
-    had = _had(worked)
     if had < _HELD_UP and not gpu:
-        each = (
-            f"{workers} workers had {had:.0%} of a core each" if workers > 1 else f"The worker had {had:.0%} of a core"
-        )
-        told += f" {each}: other programs ran, or there are fewer cores than workers."
+        whose = f"{workers} workers had" if workers > 1 else "The worker had"
+        told += f" {whose} {had:.0%} of a core each: other programs ran, or there are fewer cores than workers."
     return told
 
 

@@ -152,7 +152,7 @@ class Stage:
     seconds: float
     percent: float
     colour: int
-    """1 to 6: which of the page's colours."""
+    """1 to 8: which of the page's colours."""
 
 
 def stages(seconds: Mapping[str, float]) -> tuple[Stage, ...]:
@@ -161,6 +161,6 @@ def stages(seconds: Mapping[str, float]) -> tuple[Stage, ...]:
     if total <= 0:
         return ()
     return tuple(
-        Stage(name, took, round(100 * took / total, 2), index % 6 + 1)
+        Stage(name, took, round(100 * took / total, 2), index % 8 + 1)
         for index, (name, took) in enumerate(seconds.items())
     )

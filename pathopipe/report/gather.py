@@ -69,7 +69,21 @@ class SlideResult:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds that each stage took, in the order worked."""
-        return {str(k): float(v) for k, v in self.mapping("seconds").items() if isinstance(v, int | float) and v >= 0}
+        return self._seconds("seconds")
+
+    @property
+    def worker_seconds(self) -> dict[str, float]:
+        """Seconds that the workers spent on each of their stages, all of them together."""
+        return self._seconds("worker_seconds")
+
+    @property
+    def bottleneck(self) -> str:
+        """What took most of the time, and what would help."""
+        told = self.record.get("bottleneck")
+        return told if isinstance(told, str) else ""
+
+    def _seconds(self, key: str) -> dict[str, float]:
+        return {str(k): float(v) for k, v in self.mapping(key).items() if isinstance(v, int | float) and v >= 0}
 
     @property
     def failed_tiles(self) -> list[dict[str, str]]:

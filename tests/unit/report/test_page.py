@@ -95,7 +95,12 @@ def out(tmp_path):
         config={"grid": {"tile_px": 1024}},
     )
     seconds = {"tissue": 1.0, "cells": 61.0}
-    add_slide(tmp_path, "good", areas=np.linspace(20, 120, 500), seconds=seconds, tiles=12, mpp=0.5)
+    worked = {
+        "workers": 2,
+        "worker_seconds": {"decode": 20.0, "infer": 100.0, "idle": 2.0},
+        "bottleneck": "The network took 82% of the workers' time.",
+    }
+    add_slide(tmp_path, "good", areas=np.linspace(20, 120, 500), seconds=seconds, tiles=12, mpp=0.5, **worked)
     add_slide(
         tmp_path,
         "part",
@@ -120,6 +125,13 @@ def test_the_page_tells_of_every_slide_bad_ones_first(out):
     places = [told.index(word) for word in ("no reader opens", "no such file", "broken JPEG", "good.svs")]
     assert places == sorted(places)
     assert "5 slides: 2 complete , 1 incomplete , 2 failed" in page.text.replace(",", " ,").replace("  ", " ")
+
+
+def test_the_page_tells_where_the_workers_time_went(out):
+    text = read(out).text
+    assert "2 workers, their time together" in text
+    assert "infer 1 min 40 s" in text
+    assert "The network took 82% of the workers' time." in text
 
 
 def test_the_page_has_scores_with_units_intervals_and_reasons(out):
@@ -193,7 +205,18 @@ def test_broken_scores_are_told(out):
 
 def test_a_record_of_surprising_types_is_survived(out):
     add_slide(
-        out, "odd", areas=[50.0], seconds=[1], tiles="many", tiles_failed={"a": 1}, info=None, mpp="x", slide=None
+        out,
+        "odd",
+        areas=[50.0],
+        seconds=[1],
+        worker_seconds="long",
+        workers="two",
+        bottleneck=[1],
+        tiles="many",
+        tiles_failed={"a": 1},
+        info=None,
+        mpp="x",
+        slide=None,
     )
     assert "odd" in read(out).text
 
