@@ -85,8 +85,7 @@ def read_key(path: Path, out: Path | None = None) -> Anonymity:
     ConfigError
         If it cannot be read, is too short, or lies in the output folder.
     """
-    if out is not None and path.resolve().is_relative_to(out.resolve()):
-        raise ConfigError(f"--anonymous {path}: the key lies in the output folder, and would be shared with it")
+    _check_place(path, out)
     try:
         key = path.read_bytes().strip()
     except OSError as error:
@@ -96,14 +95,15 @@ def read_key(path: Path, out: Path | None = None) -> Anonymity:
     return Anonymity(key)
 
 
-def make_key(path: Path) -> bool:
+def make_key(path: Path, out: Path | None = None) -> bool:
     """Write a new random key to ``path``, for its owner alone to read; return whether there was none yet.
 
     Raises
     ------
     ConfigError
-        If it cannot be written.
+        If it cannot be written, or would lie in the output folder ``out``.
     """
+    _check_place(path, out)
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -115,6 +115,11 @@ def make_key(path: Path) -> bool:
         stream.flush()
         os.fsync(stream.fileno())
     return True
+
+
+def _check_place(path: Path, out: Path | None) -> None:
+    if out is not None and path.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(f"--anonymous {path}: the key lies in the output folder, and would be shared with it")
 
 
 def is_open(path: Path) -> bool:

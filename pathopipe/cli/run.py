@@ -141,7 +141,7 @@ def _anonymity(key: Path, out: Path) -> Anonymity:
     """Return the pseudonyms of the key file, made if it is not there."""
     from pathopipe.anonymity import is_open, make_key, read_key
 
-    if make_key(key):
+    if make_key(key, out):
         print(f"made the key {key}: keep it, and keep it from those who get the results", file=sys.stderr)
     elif is_open(key):
         print(f"warning: others may read the key {key}: chmod 600 it", file=sys.stderr)
