@@ -9,7 +9,7 @@ covers 3 <= x < 4. Arrays are (y, x, channel).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+
+from pathopipe.edges import Edges
 
 
 class Box(NamedTuple):
@@ -116,6 +118,10 @@ class Frame:
         return np.asarray(xy * scale, np.float32)
 
 
+_BLOCK_VERTICES = 16_384
+"""Vertices that are measured at a time: a dozen arrays of them fit into a CPU's second-level cache."""
+
+
 @dataclass(frozen=True)
 class Outlines:
     """Many simple polygons without holes, as one ragged array; empty is allowed.
@@ -178,7 +184,18 @@ class Outlines:
         np.cumsum(counts, out=offsets[1:])
         # For every vertex of the result: where its ring starts in the source, plus its place in the ring.
         vertex = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], counts)
-        return Outlines(self.coords[vertex], offsets)
+        taken = Outlines(np.take(self.coords, vertex, axis=0), offsets)
+        if "_measured" in vars(self):  # what is known of a ring stays known
+            vars(taken)["_measured"] = tuple(values[index] for values in self._measured)
+        return taken
+
+    def part(self, start: int, end: int) -> Outlines:
+        """Return rings ``start`` to ``end`` (exclusive), without a copy of their vertices."""
+        offsets = self.offsets[start : end + 1]
+        part = Outlines(self.coords[offsets[0] : offsets[-1]], offsets - offsets[0])
+        if "_measured" in vars(self):
+            vars(part)["_measured"] = tuple(values[start:end] for values in self._measured)
+        return part
 
     def with_coords(self, coords: NDArray[np.floating]) -> Outlines:
         """Return the same rings with other coordinates (vertices, 2)."""
@@ -188,47 +205,51 @@ class Outlines:
         """Return (n, 4): x0, y0, x1, y1 of every ring."""
         if not len(self):
             return np.zeros((0, 4), np.float32)
-        low = np.minimum.reduceat(self.coords, self.offsets[:-1], axis=0)
-        high = np.maximum.reduceat(self.coords, self.offsets[:-1], axis=0)
-        return np.concatenate([low, high], axis=1)
+        x, y = np.ascontiguousarray(self.coords.T)  # reduceat is faster along an axis of its own than over rows
+        sides = [extreme.reduceat(axis, self.offsets[:-1]) for extreme in (np.minimum, np.maximum) for axis in (x, y)]
+        return np.stack(sides, axis=1)
 
     @cached_property
-    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Signed area (n,), centroid (n, 2) and central second moments (n, 3: xx, yy, xy) per ring.
+    def _measured(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Signed area (n,) and centroid (n, 2) of every ring."""
+        area, centroid = np.zeros(len(self)), np.zeros((len(self), 2))
+        for part, edges in self._edges():
+            area[part], centroid[part] = edges.area, edges.mean + self.coords[self.offsets[part]]
+        return area, centroid
 
-        Green's theorem over the edges (Steger 1996, "On the calculation of arbitrary moments of polygons"), relative
-        to each ring's first vertex: far from the origin the raw sums would cancel.
-        """
-        start = self.offsets[:-1]
-        counts = np.diff(self.offsets)
-        origin = np.repeat(self.coords[start].astype(np.float64), counts, axis=0)
-        here = self.coords - origin
-        following = np.arange(1, len(self.coords) + 1)
-        following[self.offsets[1:] - 1] = start
-        there = here[following]
-        cross = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
-        area = np.add.reduceat(cross, start) / 2
-        safe = np.where(area == 0, 1, area)
-        mean = np.add.reduceat((here + there) * cross[:, None], start, axis=0) / (6 * safe[:, None])
-        second = here**2 + here * there + there**2
-        mixed = 2 * here[:, 0] * here[:, 1] + 2 * there[:, 0] * there[:, 1]
-        mixed += here[:, 0] * there[:, 1] + there[:, 0] * here[:, 1]
-        xx, yy = (np.add.reduceat(second * cross[:, None], start, axis=0) / (12 * safe[:, None])).T
-        xy = np.add.reduceat(mixed * cross, start) / (24 * safe)
-        moments = np.stack([xx - mean[:, 0] ** 2, yy - mean[:, 1] ** 2, xy - mean[:, 0] * mean[:, 1]], axis=1)
-        return area, mean + self.coords[start], moments
+    def _edges(self) -> Iterator[tuple[slice, Edges]]:
+        """Yield the edges of the rings, some thousand at a time: what is computed of them stays in the CPU's cache."""
+        start = 0
+        while start < len(self):
+            end = int(np.searchsorted(self.offsets, self.offsets[start] + _BLOCK_VERTICES, "right")) - 1
+            end = max(end, start + 1)
+            yield (
+                slice(start, end),
+                Edges(self.coords[self.offsets[start] : self.offsets[end]], self.offsets[start : end + 1]),
+            )
+            start = end
 
     def areas(self) -> NDArray[np.float64]:
         """Return (n,) the area of every ring in square pixels of its frame."""
-        return np.abs(self._moments[0]) if len(self) else np.zeros(0)
+        return np.abs(self._measured[0])
 
     def centroids(self) -> NDArray[np.float64]:
         """Return (n, 2) the centroid of every ring."""
-        return self._moments[1] if len(self) else np.zeros((0, 2))
+        return self._measured[1]
 
     def second_moments(self) -> NDArray[np.float64]:
         """Return (n, 3) the central second moments xx, yy, xy of every ring, normalised by its area."""
-        return self._moments[2] if len(self) else np.zeros((0, 3))
+        moments = np.zeros((len(self), 3))
+        for part, edges in self._edges():
+            moments[part] = edges.second_moments()
+        return moments
+
+    def perimeters(self) -> NDArray[np.float64]:
+        """Return (n,) the length of every ring in pixels of its frame."""
+        lengths = np.zeros(len(self))
+        for part, edges in self._edges():
+            lengths[part] = edges.lengths()
+        return lengths
 
     def to_shapely(self, decimals: int | None = None) -> NDArray[np.object_]:
         """Return (n,) shapely polygons, their coordinates rounded to ``decimals`` if given."""

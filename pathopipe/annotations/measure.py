@@ -50,7 +50,7 @@ def shape_columns(outlines: Outlines, mpp_x: float, mpp_y: float) -> dict[str, C
     hull = shapely.area(shapely.convex_hull(local.to_shapely()))
     return {
         "area_um2": area,
-        "perimeter_um": _perimeters(local),
+        "perimeter_um": local.perimeters(),
         "major_axis_um": 4 * np.sqrt(large),
         "minor_axis_um": 4 * np.sqrt(small),
         "eccentricity": np.sqrt(1 - np.divide(small, large, out=np.ones_like(large), where=large > 0)),
@@ -63,13 +63,3 @@ def _on_glass(outlines: Outlines, mpp_x: float, mpp_y: float) -> Outlines:
     grid = tenths(outlines.coords)
     first = np.repeat(grid[outlines.offsets[:-1]], np.diff(outlines.offsets), axis=0)
     return outlines.with_coords((grid - first) * (mpp_x / PER_PX, mpp_y / PER_PX))
-
-
-def _perimeters(outlines: Outlines) -> Column:
-    if not len(outlines):
-        return np.zeros(0)
-    following = np.arange(1, len(outlines.coords) + 1)
-    following[outlines.offsets[1:] - 1] = outlines.offsets[:-1]
-    edges = outlines.coords[following].astype(np.float64) - outlines.coords
-    lengths: Column = np.add.reduceat(np.hypot(*edges.T), outlines.offsets[:-1])
-    return lengths
