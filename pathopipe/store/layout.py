@@ -13,22 +13,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from zarr.codecs import Crc32cCodec, TransposeCodec, ZstdCodec
 
 from pathopipe.errors import StoreError
-from pathopipe.files import read_json
+from pathopipe.files import read_json, write_json
 from pathopipe.geometry import Frame
 from pathopipe.slide.base import SlideInfo
 from pathopipe.spec import Spec
+from pathopipe.store.chunks import PARTIAL, ChunkFiles, array_metadata
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; a store of another version is not read."""
 
 _KEY = "pathopipe"
-_WHITE = 255
+_PICTURE_CHUNK_PX = 1024
 
 
 class Layout(Spec):
@@ -135,13 +134,12 @@ def create(
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(part, ignore_errors=True)
         mpps = [layout.mpp]
-        _level(part / "0", (3, layout.height, layout.width), layout.chunk_px)
+        _create_level(part / "0", layout.height, layout.width, layout.chunk_px)
         if picture is not None and picture_frame is not None and picture_frame.mpp > layout.mpp:
             mpps.append(picture_frame.mpp)
-            height, width = picture.shape[:2]
-            _level(part / "1", (3, height, width), min(1024, max(height, width)))[:] = picture.transpose(2, 0, 1)
+            _save_picture(part / "1", picture)
         attributes = {"ome": _ome(name, mpps), _KEY: layout.model_dump()}
-        zarr.create_group(part, zarr_format=3, attributes=attributes)
+        write_json(part / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
         _name(part, path)
     except OSError as error:
         raise StoreError(f"the tile store {path} cannot be written: {error}") from error
@@ -158,26 +156,20 @@ def _name(part: Path, path: Path) -> None:
             raise
 
 
-def _level(path: Path, shape: tuple[int, int, int], chunk_px: int) -> zarr.Array[Any]:
-    """Create one level. Chunks are interleaved RGB (so a decoded chunk is stored as it lies), zstd and a checksum."""
-    return zarr.create_array(
-        path,
-        shape=shape,
-        chunks=(3, chunk_px, chunk_px),
-        dtype="uint8",
-        filters=[TransposeCodec(order=(1, 2, 0))],
-        compressors=[ZstdCodec(level=1), Crc32cCodec()],
-        fill_value=_WHITE,
-        dimension_names=("c", "y", "x"),
-        zarr_format=3,
-        config={"write_empty_chunks": True},
-    )
+def _create_level(path: Path, height: int, width: int, chunk_px: int) -> None:
+    path.mkdir(parents=True)
+    write_json(path / "zarr.json", array_metadata(height, width, chunk_px))
 
 
-def open_level(path: Path) -> zarr.Array[Any]:
-    """Open the working pixels of the store at ``path`` for reading and writing; white chunks are written too."""
-    # Not as an argument of open_array: zarr 3.1 drops it there.
-    return zarr.open_array(path / "0", mode="r+", zarr_format=3).with_config({"write_empty_chunks": True})
+def _save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write ``picture`` (h, w, 3) as a level of its own, which is complete at once."""
+    height, width = picture.shape[:2]
+    px = min(_PICTURE_CHUNK_PX, max(height, width))
+    _create_level(path, height, width, px)
+    chunks = ChunkFiles(path, px)
+    for row in range(-(-height // px)):
+        for col in range(-(-width // px)):
+            chunks.save(row, col, picture[row * px : (row + 1) * px, col * px : (col + 1) * px])
 
 
 def _ome(name: str, mpps: list[float]) -> dict[str, Any]:
@@ -217,7 +209,7 @@ def _ome(name: str, mpps: list[float]) -> dict[str, Any]:
 
 def clear_partial(path: Path) -> int:
     """Remove the unfinished chunks that killed processes left in the store; return how many. No one may be writing."""
-    parts = sorted(path.rglob("*.partial"))
+    parts = sorted(path.rglob(f"*{PARTIAL}"))
     for part in parts:
         part.unlink(missing_ok=True)
     return len(parts)

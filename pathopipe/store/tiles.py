@@ -7,23 +7,22 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from pathopipe.errors import StoreError
 from pathopipe.geometry import Box, Frame
 from pathopipe.slide.base import Slide, SlideInfo
 from pathopipe.stopwatch import timed
-from pathopipe.store.layout import Layout, create, open_level
+from pathopipe.store.chunks import WHITE, ChunkFiles
+from pathopipe.store.layout import Layout, create
 from pathopipe.store.locks import ChunkLocks
 from pathopipe.store.spec import StoreSpec
 from pathopipe.tiling.tissue import Tissue
 
 _CACHED_PX = 2**24  # 50 MB, 64 chunks of 512 px: a tile's neighbours share its border chunks
-_WHITE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class TileStore:
         """Chunks that this object read from the store."""
         self._slide = slide
         self._chunk_px = chunk_px
-        self._level: zarr.Array[Any] | None = None if path is None else open_level(path)
+        self._files = None if path is None else ChunkFiles(path / "0", chunk_px)
         self._locks = ChunkLocks(None) if path is None else ChunkLocks.of(path / "0" / "fill.lock")
         self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._guard = threading.Lock()
@@ -133,7 +132,9 @@ class TileStore:
         StoreError
             If the decoded pixels cannot be stored.
         """
-        out = np.full((box.height, box.width, 3), _WHITE, np.uint8)
+        out = np.empty((box.height, box.width, 3), np.uint8)
+        if not self.frame.box.contains(box):
+            out[:] = WHITE
         for row, col in self._touched(box):
             chunk = self._box(row, col)
             part = chunk.clipped(box)
@@ -146,10 +147,10 @@ class TileStore:
     def count(self, boxes: Iterable[Box]) -> ChunkCount:
         """Return how many chunks the ``boxes`` (working pixels) need, and how many of them are stored."""
         needed = {each for box in boxes for each in self._touched(box)}
-        if self.path is None:
+        if self._files is None:
             return ChunkCount(len(needed), 0)
         # One listing a row of chunks, not a question a chunk.
-        stored = {(row, col) for row in {row for row, _ in needed} for col in _stored(_row(self.path, row))}
+        stored = {(row, col) for row in {row for row, _ in needed} for col in self._files.columns(row)}
         return ChunkCount(len(needed), len(needed & stored))
 
     def _touched(self, box: Box) -> Iterator[tuple[int, int]]:
@@ -196,28 +197,22 @@ class TileStore:
         return pixels
 
     def _load(self, row: int, col: int) -> NDArray[np.uint8] | None:
-        """Return a stored chunk, or None where it is absent or damaged."""
-        if self._level is None or self.path is None or not (_row(self.path, row) / str(col)).exists():
-            return None
-        box = self._box(row, col)
-        try:
-            planes: NDArray[np.uint8] = np.asarray(self._level[:, box.y0 : box.y1, box.x0 : box.x1])
-        except (ValueError, RuntimeError, OSError):
-            # Cut off or changed on disk: the checksum, zstd or the disk says so. It is decoded again and replaced.
+        """Return a stored chunk; None where it is absent, or damaged: it is decoded again then, and replaced."""
+        pixels = None if self._files is None else self._files.load(row, col)
+        if pixels is None:
             return None
         with self._guard:
             self.reused += 1
-        return self._remember(row, col, np.ascontiguousarray(planes.transpose(1, 2, 0)))
+        return self._remember(row, col, pixels)
 
     def _fill(self, row: int, col: int) -> NDArray[np.uint8]:
         """Decode a chunk from the slide and store it. The caller holds its lock."""
         box = self._box(row, col)
         with timed("decode"):
             pixels = self._slide.read(self.frame.to_level0(box), box.width, box.height)
-        if self._level is not None:
+        if self._files is not None:
             try:
-                # zarr writes to a temporary name beside it and renames (LocalStore): whole or absent.
-                self._level[:, box.y0 : box.y1, box.x0 : box.x1] = pixels.transpose(2, 0, 1)
+                self._files.save(row, col, pixels)
             except OSError as error:
                 raise StoreError(
                     f"a chunk of {self.path} cannot be written: {error}; make room, or run with store.keep=false"
@@ -225,16 +220,3 @@ class TileStore:
         with self._guard:
             self.decoded += 1
         return self._remember(row, col, pixels)
-
-
-def _row(path: Path, row: int) -> Path:
-    """Return the folder of one row of chunks; zarr names a chunk c/<c>/<y>/<x>."""
-    return path / "0" / "c" / "0" / str(row)
-
-
-def _stored(folder: Path) -> list[int]:
-    """Return the columns of the chunks in a row's folder; names of unfinished files are no numbers."""
-    try:
-        return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-    except FileNotFoundError:
-        return []
