@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ConfigError
+from pathopipe.limits import LimitsSpec
 from pathopipe.models.base import ModelSpec
 from pathopipe.scores.spec import ScaleCheckSpec
 from pathopipe.slide.base import SlideSpec
@@ -35,6 +36,7 @@ class Config(Spec):
     stitch: StitchSpec = StitchSpec()
     annotations: AnnotationSpec = AnnotationSpec()
     scale_check: ScaleCheckSpec = ScaleCheckSpec()
+    limits: LimitsSpec = LimitsSpec()
 
 
 def load_config(file: Path | None = None, settings: Iterable[str] = (), **sections: Mapping[str, Any]) -> Config:

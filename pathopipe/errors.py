@@ -19,6 +19,10 @@ class MissingDependencyError(PathopipeError, ImportError):
     """An optional package is needed for what was asked; the message names the extra to install."""
 
 
+class LimitError(PathopipeError, ValueError):
+    """A file asks for more memory or time than is taken from a file; the message names the setting that allows it."""
+
+
 class SlideError(PathopipeError, OSError):
     """A slide cannot be opened or read."""
 

@@ -89,9 +89,9 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         If the slide cannot be analysed at all; what was done before stays.
     """
     config, folder, clock = job.config, job.folder, Clock(progress)
-    with open_slide(job.slide, config.slide) as slide:
+    with open_slide(job.slide, config.slide, config.limits) as slide:
         frame = slide.info.frame(job.card.mpp)
-        grid = TileGrid.cover(frame.width, frame.height, config.grid, job.card.halo_px, job.card.stride_px)
+        grid = grid_for(job, frame)
         prints = Fingerprints.of(slide.info, frame, grid, job.card, config)
         earlier = Record.load(folder)
         if earlier and earlier.holds(prints, folder):
@@ -133,9 +133,9 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         If the slide cannot be opened, or a tile cannot be read.
     """
     clock = Clock(progress)
-    with open_slide(job.slide, job.config.slide) as slide:
+    with open_slide(job.slide, job.config.slide, job.config.limits) as slide:
         frame = slide.info.frame(job.card.mpp)
-        grid = TileGrid.cover(frame.width, frame.height, job.config.grid, job.card.halo_px, job.card.stride_px)
+        grid = grid_for(job, frame)
         with clock.stage("tissue"):
             tissue = find_tissue(slide, job.config.tissue, job.config.artefacts)
             tiles = grid.touching(tissue, frame)
@@ -145,6 +145,21 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         if failed:
             raise SlideError(f"{len(failed)} of {len(tiles)} tiles could not be read: {next(iter(failed.values()))}")
         return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
+
+
+def grid_for(job: Job, frame: Frame) -> TileGrid:
+    """Return the tiles that a slide is cut into in ``frame``.
+
+    Raises
+    ------
+    ConfigError
+        If tile and halo do not leave a core, or do not fit the model.
+    LimitError
+        If there are more than the settings allow, as with a resolution that cannot be true.
+    """
+    grid = TileGrid.cover(frame.width, frame.height, job.config.grid, job.card.halo_px, job.card.stride_px)
+    job.config.limits.check("max_tiles", len(grid), f"{job.slide}: tiles")
+    return grid
 
 
 def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelSource:

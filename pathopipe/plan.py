@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathopipe.models.load import load_predictor
-from pathopipe.pipeline import Job
+from pathopipe.pipeline import Job, grid_for
 from pathopipe.slide.open import open_slide
 from pathopipe.store.tiles import TileStore
-from pathopipe.tiling.grid import TileGrid
 from pathopipe.tiling.tissue import find_tissue
 
 _STORED_BYTES_PER_PX = 2.0  # zstd leaves about two of the three bytes of an RGB pixel of stained tissue
@@ -43,9 +42,9 @@ def plan_slide(job: Job) -> Plan:
         If the slide cannot be opened or read.
     """
     config = job.config
-    with open_slide(job.slide, config.slide) as slide:
+    with open_slide(job.slide, config.slide, config.limits) as slide:
         frame = slide.info.frame(job.card.mpp)
-        grid = TileGrid.cover(frame.width, frame.height, config.grid, job.card.halo_px, job.card.stride_px)
+        grid = grid_for(job, frame)
         tissue = find_tissue(slide, config.tissue, config.artefacts)
         tiles = grid.touching(tissue, frame)
         per_tile = 0.0

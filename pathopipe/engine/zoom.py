@@ -38,7 +38,7 @@ class LookAgain:
         width = max(round(look.field.width / frame.scale_x * look.zoom) // stride, 1) * stride
         height = max(round(look.field.height / frame.scale_y * look.zoom) // stride, 1) * stride
         try:
-            with open_slide(self.source.slide, self.source.slide_spec) as slide:
+            with open_slide(self.source.slide, self.source.slide_spec, limits=None) as slide:
                 pixels = slide.read(look.field, width, height)
         except SlideError:
             return ()

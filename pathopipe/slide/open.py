@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import cast
 
 from pathopipe import registry
-from pathopipe.errors import MissingDependencyError, SlideError, UnreadableSlideError
+from pathopipe.errors import LimitError, MissingDependencyError, SlideError, UnreadableSlideError
 from pathopipe.geometry import Rect
+from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.slide.base import Reader, Slide, SlideSpec
 from pathopipe.slide.dicom import series_in
+from pathopipe.slide.header import check_header
 from pathopipe.slide.kinds import is_zarr
 
 BUILT_IN = ("openslide", "tiffslide", "omezarr")
 """Asked first, in this order; then other packages' readers by name."""
 
 
-def open_slide(path: str | Path, spec: SlideSpec | None = None) -> Slide:
+def open_slide(path: str | Path, spec: SlideSpec | None = None, limits: LimitsSpec | None = LIMITS) -> Slide:
     """Open the slide at ``path``.
 
     Parameters
@@ -27,11 +29,15 @@ def open_slide(path: str | Path, spec: SlideSpec | None = None) -> Slide:
         A file, a folder that is one slide (DICOM series, ``.zarr``), or a URL that fsspec knows (s3://, memory://).
     spec : SlideSpec, optional
         Which reader, and the user's mpp.
+    limits : LimitsSpec or None
+        What the file may ask for; None where another process has made sure of it.
 
     Raises
     ------
     UnreadableSlideError
         If no reader opens it and decodes a pixel of it; lists what each of them says.
+    LimitError
+        If the slide is larger, or asks for more memory, than ``limits`` allow.
     SlideError
         If the file is missing, empty, not allowed to be read, or a folder that is no slide.
     ConfigError
@@ -42,11 +48,13 @@ def open_slide(path: str | Path, spec: SlideSpec | None = None) -> Slide:
     if "://" not in text:
         _check_local(Path(text))
         _check_folder(Path(text))
+    if limits is not None:
+        check_header(text, limits)
     reasons: dict[str, str] = {}
     for name in _readers(spec.reader):
         try:
             reader = cast(Reader, registry.load("pathopipe.readers", name)())
-            return _decoding(reader.open(text, spec))
+            return _decoding(_within(limits, reader.open(text, spec)))
         except (SlideError, MissingDependencyError) as error:
             reasons[name] = _short(str(error), text)
         except ImportError as error:
@@ -59,6 +67,18 @@ def _readers(asked: str) -> tuple[str, ...]:
         return (asked,)
     there = registry.names("pathopipe.readers")
     return (*(name for name in BUILT_IN if name in there), *(name for name in there if name not in BUILT_IN))
+
+
+def _within(limits: LimitsSpec | None, slide: Slide) -> Slide:
+    """Return ``slide`` if it is no larger than ``limits`` allow."""
+    if limits is not None:
+        try:
+            limits.check("max_slide_px", slide.info.width * slide.info.height, f"{slide.info.path}: pixels")
+            limits.check("max_levels", len(slide.info.levels), f"{slide.info.path}: levels")
+        except LimitError:
+            slide.close()
+            raise
+    return slide
 
 
 def _decoding(slide: Slide) -> Slide:
