@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,13 +19,16 @@ from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.errors import OutputInUseError, PathopipeError, StoreError
 from pathopipe.files import write_json, write_text
-from pathopipe.layout import LOCK, RUN, SlideFolder
+from pathopipe.holding import hold, turn
+from pathopipe.layout import RUN, SlideFolder
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
 from pathopipe.pipeline import Job, analyse_slide, tile_slide
 from pathopipe.progress import Progress
 from pathopipe.record import Record
 from pathopipe.report.page import write_report
+from pathopipe.rounds import join, leave
+from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
 from pathopipe.summary import read_summary, summary_row, write_summary
 
@@ -60,6 +62,7 @@ def run_batch(
     engine: Executor,
     progress: Progress,
     command: Sequence[str],
+    shard: Shard | None = None,
 ) -> BatchResult:
     """Analyse the slides that were found into ``out``.
 
@@ -76,6 +79,8 @@ def run_batch(
         As for :func:`pathopipe.pipeline.analyse_slide`.
     command : sequence of str
         The command line, for ``run.json``.
+    shard : Shard, optional
+        The part of the slides to do, while other processes do the others; None does all.
 
     Returns
     -------
@@ -90,32 +95,42 @@ def run_batch(
         If ``out`` holds results under names and pseudonyms are asked for, or the other way round.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with only_run(out):
-        check_folder(out, found.key_id)
-        rows = {row["id"]: row for row in read_summary(out)}
-        about = _about(found, config, card, command)
-        write_json(out / RUN, about)
+    entries = (shard.part_of(found) if shard else found).slides
+    with hold(out, shard):
+        with turn(out):
+            check_folder(out, found.key_id)
+            rows = {row["id"]: row for row in read_summary(out)}
+            about = _about(found, config, card, command)
+            about = join(out, about, found, shard) if shard else about
+            write_json(out / RUN, about)
         records, unchanged = [], 0
-        for number, entry in enumerate(found.slides, 1):
-            progress.slide(number, len(found.slides), entry.id)
-            folder = _folder_for(out, entry)
+        for number, entry in enumerate(entries, 1):
+            progress.slide(number, len(entries), entry.id)
+            folder = _claimed(out, entry) if shard else _folder_for(out, entry)
             before = Record.load(folder)
             record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
             try:
-                rows[record.id] = summary_row(record, folder)
+                row = summary_row(record, folder)
             except StoreError as error:  # scores that were damaged since: the next run does the slide anew
                 record = Record(record.id, record.slide, "failed", str(error)).save(folder)
-                rows[record.id] = summary_row(record, folder)
+                row = summary_row(record, folder)
             unchanged += record == before
             records.append(record)
-            write_summary(out, rows.values())
-        write_json(out / RUN, about | {"finished": _now()})
-        write_report(out)
+            _add_row(out, rows, row)
+        with turn(out):
+            write_json(out / RUN, leave(out, about, shard, _now()) if shard else about | {"finished": _now()})
+            write_report(out)
     return BatchResult(tuple(records), unchanged)
 
 
 def run_tiling(
-    found: FoundSlides, out: Path, config: Config, card: ModelCard, engine: Executor, progress: Progress
+    found: FoundSlides,
+    out: Path,
+    config: Config,
+    card: ModelCard,
+    engine: Executor,
+    progress: Progress,
+    shard: Shard | None = None,
 ) -> int:
     """Store the tiles of the slides that were found, at the model's resolution; return how many slides failed.
 
@@ -125,12 +140,13 @@ def run_tiling(
         If another run is writing to ``out``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    with only_run(out):
+    failed, entries = 0, (shard.part_of(found) if shard else found).slides
+    with hold(out, shard):
         check_folder(out, found.key_id)
-        for number, entry in enumerate(found.slides, 1):
-            progress.slide(number, len(found.slides), entry.id)
-            job = job_for(_folder_for(out, entry), entry, config, card)
+        for number, entry in enumerate(entries, 1):
+            progress.slide(number, len(entries), entry.id)
+            folder = _claimed(out, entry) if shard else _folder_for(out, entry)
+            job = job_for(folder, entry, config, card)
             failed += _survive(tile_slide, job, engine, progress).status == "failed"
     return failed
 
@@ -197,25 +213,23 @@ def _is_of(record: Record, entry: FoundSlide) -> bool:
     return record.slide == _absolute(entry.path) or not Path(record.slide).exists()
 
 
-@contextmanager
-def only_run(out: Path) -> Iterator[None]:
-    """Hold the output folder for this process.
+def _claimed(out: Path, entry: FoundSlide) -> SlideFolder:
+    """Return the slide's folder as :func:`_folder_for` does, with a record in it, so that no other shard takes it."""
+    with turn(out):
+        folder = _folder_for(out, entry)
+        if Record.load(folder) is None:
+            slide = entry.veil.shown if entry.veil else _absolute(entry.path)
+            Record.begun(folder.path.name, slide).save(folder)
+    return folder
 
-    The lock is the operating system's: it ends with the process, however that ends.
 
-    Raises
-    ------
-    OutputInUseError
-        If another process holds it.
-    """
-    with open(out / LOCK, "a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputInUseError(
-                f"another run is writing to {out}; wait for it to end, or use another --out"
-            ) from None
-        yield
+def _add_row(out: Path, rows: dict[str, dict[str, str]], row: dict[str, str]) -> None:
+    """Write the summary with ``row``, and with those that other shards have written since."""
+    with turn(out):
+        with suppress(StoreError):  # of a file that somebody spoilt meanwhile, what is known goes on
+            rows |= {each["id"]: each for each in read_summary(out)}
+        rows[row["id"]] = row
+        write_summary(out, rows.values())
 
 
 def _about(found: FoundSlides, config: Config, card: ModelCard, command: Sequence[str]) -> dict[str, Any]:

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathopipe.cli.options import Anonymous, Cluster, ConfigFile, Mpp, Out, Quiet, Settings, Verbose, Workers, verbosity
+from pathopipe.cli.options import (
+    Anonymous,
+    Cluster,
+    ConfigFile,
+    Mpp,
+    Out,
+    Quiet,
+    Settings,
+    ShardOption,
+    Verbose,
+    Workers,
+    verbosity,
+)
 
 if TYPE_CHECKING:
     from pathopipe.anonymity import Anonymity
     from pathopipe.batch import BatchResult
     from pathopipe.config import Config
+    from pathopipe.shards import Shard
     from pathopipe.slide.find import FoundSlides
 
 Slides = Annotated[
@@ -49,6 +62,7 @@ def run(
     mpp: Mpp = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    shard: ShardOption = None,
     device: Device = None,
     coords: Coords = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan: tissue, tiles, time, disk.")] = False,
@@ -70,6 +84,8 @@ def run(
 
     `pathopipe run manifest.csv --out results/ --cluster configs/clusters/slurm.yaml`
 
+    `pathopipe run manifest.csv --out results/ --shard 3/8`   (one of 8 jobs that share the work and the folder)
+
     `pathopipe run slides/ --out results/ --anonymous study.key`   (no slide's name in any output)
     """
     from pathopipe.config import load_config
@@ -82,11 +98,12 @@ def run(
         engine={"cluster": cluster, "workers": workers},
         annotations={"coords": coords},
     )
+    part = _shard(shard)
     found = find(slides, quiet, anonymous, out)
     if dry_run:
-        plan(found, config)
+        plan(part.part_of(found) if part else found, config)
         return
-    result = analyse(found, out, config, verbosity(verbose, quiet))
+    result = analyse(found, out, config, verbosity(verbose, quiet), part)
     tell(result, out)
     if not result.all_complete:
         raise typer.Exit(1)
@@ -100,6 +117,7 @@ def tile(
     mpp: Mpp = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    shard: ShardOption = None,
     anonymous: Anonymous = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -118,7 +136,15 @@ def tile(
         slide={"mpp_if_missing": mpp},
         engine={"cluster": cluster, "workers": workers},
     )
-    raise typer.Exit(store_tiles(find(slides, quiet, anonymous, out), out, config, verbosity(verbose, quiet)))
+    part = _shard(shard)
+    found = find(slides, quiet, anonymous, out)
+    raise typer.Exit(store_tiles(found, out, config, verbosity(verbose, quiet), part))
+
+
+def _shard(text: str | None) -> Shard | None:
+    from pathopipe.shards import Shard
+
+    return None if text is None else Shard.parse(text)
 
 
 def find(slides: list[str], quiet: bool, key: Path | None, out: Path) -> FoundSlides:
@@ -148,7 +174,7 @@ def _anonymity(key: Path, out: Path) -> Anonymity:
     return read_key(key, out)
 
 
-def analyse(found: FoundSlides, out: Path, config: Config, level: int) -> BatchResult:
+def analyse(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None = None) -> BatchResult:
     """Start the workers and run the batch."""
     from pathopipe.batch import run_batch
     from pathopipe.engine.cluster import start_executor
@@ -162,7 +188,7 @@ def analyse(found: FoundSlides, out: Path, config: Config, level: int) -> BatchR
         progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
         with start_executor(config.engine, gpus) as engine:
             progress.say(f"working with {engine.description}")
-            return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]])
+            return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]], shard)
 
 
 @contextmanager
@@ -174,7 +200,7 @@ def _told_when_interrupted() -> Iterator[None]:
         raise
 
 
-def store_tiles(found: FoundSlides, out: Path, config: Config, level: int) -> int:
+def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None) -> int:
     """Start the workers, store every slide's tiles, and return the exit code."""
     from pathopipe.batch import run_tiling
     from pathopipe.engine.cluster import start_executor
@@ -183,8 +209,9 @@ def store_tiles(found: FoundSlides, out: Path, config: Config, level: int) -> in
 
     card = load_card(config.model)
     with _told_when_interrupted(), show_progress(level) as progress, start_executor(config.engine) as engine:
-        failed = run_tiling(found, out, config, card, engine, progress)
-    print(f"{len(found.slides) - failed} of {len(found.slides)} slides stored below {out}")
+        failed = run_tiling(found, out, config, card, engine, progress, shard)
+    total = len((shard.part_of(found) if shard else found).slides)
+    print(f"{total - failed} of {total} slides stored below {out}")
     return int(failed > 0)
 
 
@@ -224,7 +251,10 @@ def plan(found: FoundSlides, config: Config) -> None:
 def tell(result: BatchResult, out: Path) -> None:
     """Print what became of the slides and where the results are."""
     total = len(result.records)
-    if result.unchanged == total:
+    if not total:
+        print("nothing to do: there are more shards than slides, and none is left for this one")
+        return
+    if result.unchanged == total and result.all_complete:
         print(f"nothing to do: {total} of {total} slides are complete and unchanged in {out}")
         return
     told = [
