@@ -95,9 +95,7 @@ def main(doc: str, rows: Rows, add: Callable[[argparse.ArgumentParser], None] | 
     """
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--folder", type=Path, help="Where to work; a temporary folder by default.")
-    options.add_argument(
-        "--quick", action="store_true", help="Small data, to see that it runs."
-    )
+    options.add_argument("--quick", action="store_true", help="Small data, to see that it runs.")
     options.add_argument("--rows", type=Path, help="Write the rows to this file, as JSON.")
     if add is not None:
         add(options)
