@@ -10,78 +10,120 @@ steps decide who reports it, and no outline is ever changed or united::
     |         : | :         |         different tiles the better-seen stays: the one whose outline is farther
     +-----------+-----------+         from the border of what its tile has read.
                                    3. If what stays is still cut by such a border, the halo was too small.
+
+Rows of tiles are taken from the top down. What lies far enough above the next row is final and given out, so that two
+rows or so of tiles are in memory, whatever the slide's size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
-from typing import Any
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from pathopipe.errors import HaloTooSmallError
 from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
-from pathopipe.stitch.seams import check_halo, duplicates
+from pathopipe.stitch.seams import Seams, needed_halo
 from pathopipe.stitch.spec import StitchSpec
 from pathopipe.stitch.view import View
 from pathopipe.tiling.grid import Tile
 
 
 def stitch(
-    parts: Iterable[tuple[Tile, Instances]], frame: Frame, spec: StitchSpec, classes: tuple[str, ...] = ()
-) -> Instances:
-    """Put the instances of all tiles together, every nucleus once.
+    tiles: Iterable[Tile], found: Callable[[Tile], Instances], frame: Frame, spec: StitchSpec
+) -> Iterator[Instances]:
+    """Yield the slide's instances, those of each tile that are reported by it, every nucleus once.
 
     Parameters
     ----------
-    parts : iterable of (Tile, Instances)
-        The tiles of one grid that were analysed, in any order, each with everything found in its ``read`` box. The
-        boxes are in working pixels of ``frame``, the outlines in level-0 pixels. They are taken one by one; what is
-        kept in memory are the instances that a tile answers for, about 12 bytes a vertex.
+    tiles : iterable of Tile
+        The tiles of one grid that were analysed, in any order.
+    found : callable
+        Takes a tile and returns everything found in its ``read`` box, in level-0 pixels. It is called once a tile, row
+        by row; two rows' results or so are kept.
     frame : Frame
-        How working pixels lie on level 0.
+        How working pixels, which tiles are in, lie on level 0.
     spec : StitchSpec
         The rule's numbers.
-    classes : tuple of str
-        Class names of the result where there are no parts.
 
-    Returns
-    -------
+    Yields
+    ------
     Instances
-        In level-0 pixels, by tile (row, then column), then by centroid (y, then x): the order does not depend on the
-        order of ``parts``. An instance whose centroid lies beyond its tile's core, towards a tile that was not
+        One for each tile, by row, then column; in level-0 pixels, by centroid (y, then x): the order does not depend
+        on that of ``tiles``. An instance whose centroid lies beyond its tile's core, towards a tile that was not
         analysed, stays: nobody else reports it. Cells outside the tissue are kept too; see :func:`inside`.
 
     Raises
     ------
     HaloTooSmallError
-        If an instance that stays reaches the border of what its tile has read, and the slide goes on there.
+        At the end, if an instance that stays reaches the border of what its tile has read, and the slide goes on there.
     ValueError
         If a tile comes twice, tiles differ in their classes or measurements, or an outline is not finite.
     """
-    views = sorted((View.of(tile, found, frame, spec.seam_margin_um) for tile, found in parts), key=View.place)
-    for view, following in pairwise(views):
-        if view.place() == following.place():
-            raise ValueError(f"tile {view.tile.name} comes twice")
-    if not views:
-        return Instances.empty(classes)
-    keep = ~duplicates(views, spec)
-    check_halo(views, keep)
-    return Instances.concat(_kept(views, keep))
+    ordered = sorted(tiles, key=lambda tile: (tile.row, tile.col))
+    for tile, following in pairwise(ordered):
+        if (tile.row, tile.col) == (following.row, following.col):
+            raise ValueError(f"tile {tile.name} comes twice")
+    rows = [list(row) for _, row in groupby(ordered, key=lambda tile: tile.row)]
+    tops = [float(row[0].read.y0) for row in rows[1:]] + [math.inf]
+    seams, waiting, needed = Seams(spec), deque[_Row](), 0
+    first: Instances | None = None
+    for row, top in zip(rows, tops, strict=True):
+        views = [View.of(tile, found(tile), frame, spec.seam_margin_um) for tile in row]
+        first = views[0].instances if first is None else first
+        if not all(view.instances.fits(first) for view in views):
+            raise ValueError(f"the tiles of row {row[0].row} differ from others in their classes or measurements")
+        start = waiting[-1].end if waiting else seams.cells
+        waiting.append(_Row(views, start, np.ones(sum(map(len, views)), np.bool_)))
+        seams.add(views)
+        gone, final = seams.settle(top)
+        for each in waiting:
+            each.drop(gone)
+        while waiting and waiting[0].end <= final:
+            done = waiting.popleft()
+            needed = max(needed, needed_halo(done.views, done.keep))
+            if not needed:
+                yield from done.kept()
+    if needed:
+        raise HaloTooSmallError(needed, ordered[0].core.x0 - ordered[0].read.x0)
 
 
-def _kept(views: list[View], keep: NDArray[np.bool_]) -> Iterator[Instances]:
-    start = 0
-    for view in views:
-        chosen = keep[start : start + len(view)]
-        start += len(view)
-        yield view.instances if chosen.all() else view.instances.take(chosen)
+@dataclass
+class _Row:
+    """A row of tiles of which something is undecided."""
+
+    views: list[View]
+    start: int
+    """Number of the first instance; the others follow, view by view."""
+    keep: NDArray[np.bool_]
+    """(n,) whether each stays, as far as it is decided."""
+
+    @property
+    def end(self) -> int:
+        """Number after that of the last instance."""
+        return self.start + len(self.keep)
+
+    def drop(self, gone: NDArray[np.int64]) -> None:
+        """Note that the instances with these numbers, as far as they are of this row, go."""
+        self.keep[gone[(gone >= self.start) & (gone < self.end)] - self.start] = False
+
+    def kept(self) -> Iterator[Instances]:
+        """Yield what stays of each view."""
+        start = 0
+        for view in self.views:
+            chosen = self.keep[start : start + len(view)]
+            start += len(view)
+            yield view.instances if chosen.all() else view.instances.take(chosen)
 
 
-def inside(instances: Instances, area: Any) -> NDArray[np.bool_]:
+def inside(instances: Instances, area: shapely.Geometry) -> NDArray[np.bool_]:
     """Return which instances have their centroid in ``area``.
 
     Which tiles are analysed depends on their size, so what is found *outside* the tissue does too. Cutting with the
@@ -91,15 +133,14 @@ def inside(instances: Instances, area: Any) -> NDArray[np.bool_]:
     ----------
     instances : Instances
         In level-0 pixels.
-    area : shapely geometry or sequence of them
+    area : shapely geometry
         Polygons in level-0 pixels, holes and several pieces allowed; their boundary belongs to them.
 
     Returns
     -------
     (n,) bool
     """
-    whole = shapely.union_all(area)
-    shapely.prepare(whole)
+    shapely.prepare(area)  # an index over its edges, built once
     x, y = instances.outlines.centroids().T
-    found: NDArray[np.bool_] = shapely.intersects_xy(whole, x, y)
+    found: NDArray[np.bool_] = shapely.intersects_xy(area, x, y)
     return found
