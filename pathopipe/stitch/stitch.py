@@ -72,7 +72,7 @@ def stitch(
         if (tile.row, tile.col) == (following.row, following.col):
             raise ValueError(f"tile {tile.name} comes twice")
     rows = [list(row) for _, row in groupby(ordered, key=lambda tile: tile.row)]
-    tops = [float(row[0].read.y0) for row in rows[1:]] + [math.inf]
+    tops = [*(float(row[0].read.y0) for row in rows), math.inf][1:]
     seams, waiting, needed = Seams(spec), deque[_Row](), 0
     first: Instances | None = None
     for row, top in zip(rows, tops, strict=True):
