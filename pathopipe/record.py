@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from pathopipe.bottleneck import bottleneck
 from pathopipe.config import Config
-from pathopipe.files import read_json, write_json
+from pathopipe.files import holds_seal, read_json, seal, sync_folder, write_json
 from pathopipe.geometry import Frame
 from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard
@@ -22,7 +24,7 @@ from pathopipe.tiling.grid import TileGrid
 from pathopipe.veil import Veil
 
 Status = Literal["complete", "incomplete", "failed", "skipped"]
-_COMPARED = {"id", "status", "classes", "model", "fingerprint"}
+_COMPARED = {"id", "status", "classes", "model", "fingerprint", "files"}
 """Fields of a record in which no name of a slide can stand, and which a slide called "complete.svs" must not change."""
 
 WORKER_STAGES = ("open", "decode", "store", "wait", "infer", "post", "save", "idle")
@@ -58,6 +60,7 @@ class Fingerprints:
                 "halo_px": grid.halo_px,
                 "model": card.sha256,
                 "bf16": config.model.bf16,
+                "int8": config.model.int8,
                 "min_score": config.model.min_score,
             }
         )
@@ -101,6 +104,8 @@ class Record:
     """Tiles that touch tissue."""
     tiles_failed: list[dict[str, Any]] = field(default_factory=list)
     """Name, box (working pixels) and error of each."""
+    mm2_lost: float | None = None
+    """Tissue in the tiles that failed."""
     cells: int | None = None
     cells_dropped: int = 0
     """Cells whose outline could not be made valid, so that they are in no file."""
@@ -122,6 +127,10 @@ class Record:
     """What took most of the time, and what would help, in one sentence."""
     model: dict[str, str] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name to size, time and SHA-256 of each file that was made (files.seal): what is there later has to match."""
+    modified_ns: int | None = None
+    """When the slide's file was last changed; known where tiles failed, since it tells whether it was repaired."""
 
     @classmethod
     def load(cls, folder: SlideFolder) -> Self | None:
@@ -130,7 +139,10 @@ class Record:
         names = {each.name for each in fields(cls)}
         if values is None or not {"id", "slide", "status"} <= values.keys() <= names:
             return None
-        return cls(**values)
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError:
+            return None
 
     @classmethod
     def begun(cls, name: str, slide: str) -> Self:
@@ -141,7 +153,9 @@ class Record:
         """Write the record, the last step, which says that all else is whole; return it as it is written."""
         folder.path.mkdir(parents=True, exist_ok=True)
         record = self._veiled(folder.veil) if folder.veil else self
+        sync_folder(folder.path)  # the record must not outlive the names of what it tells of
         write_json(folder.record, asdict(record))
+        sync_folder(folder.path)
         return record
 
     def _veiled(self, veil: Veil) -> Self:
@@ -149,10 +163,22 @@ class Record:
         told = {each.name for each in fields(self)} - _COMPARED
         return replace(self, **{name: veil.over(getattr(self, name)) for name in told})
 
+    def sealed(self, folder: SlideFolder) -> Self:
+        """Return the record with what the files of ``folder`` will be known by, all of which are there."""
+        return replace(self, files={path.name: seal(path) for path in folder.results})
+
     def holds(self, prints: Fingerprints, folder: SlideFolder) -> bool:
-        """Return whether the slide is complete, made from the very same things, and all its files are there."""
-        same = self.fingerprint == asdict(prints)
-        return self.status == "complete" and same and all(path.is_file() for path in folder.results)
+        """Return whether the slide is complete, made from the very same things, and its files are those made of it."""
+        if self.status != "complete" or self.fingerprint != asdict(prints):
+            return False
+        return all(holds_seal(path, self.files.get(path.name)) for path in folder.results)
+
+    def repaired(self, modified_ns: int | None) -> bool:
+        """Return whether tiles failed, and the slide's file was changed since.
+
+        Its identity tells of a part of its bytes alone, so it may be the same for the file with its fault repaired.
+        """
+        return bool(self.tiles_failed) and modified_ns is not None and modified_ns != self.modified_ns
 
 
 class Clock:

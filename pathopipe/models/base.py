@@ -22,6 +22,8 @@ class ModelSpec(Spec):
     """Where it runs; "auto" takes CUDA where there is one."""
     bf16: Literal["auto", "on", "off"] = "auto"
     """Whether convolutions run in bfloat16: "auto" where the GPU or the CPU has it. Cells differ slightly."""
+    int8: Literal["auto", "on", "off"] = "auto"
+    """Whether they run in 8-bit integers on a CPU: "auto" where it has instructions for it and bf16 is not "on"."""
     min_score: float | None = Field(None, ge=0, le=1)
     """Instances scored lower are dropped; None takes the model's own threshold."""
     batch_tiles: int | None = Field(None, ge=1)

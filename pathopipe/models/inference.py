@@ -13,11 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pathopipe.models.network import StarNet, normalised
+from pathopipe.models.int8 import Int8Net
+from pathopipe.models.network import StarNet
 from pathopipe.models.postprocess import Distances
 
 _SURFACES = 3
 """Probability, foreground and boundary."""
+
+
+Net = StarNet | Int8Net
 
 
 class TileOutput(NamedTuple):
@@ -30,24 +34,24 @@ class TileOutput(NamedTuple):
     """Flat positions of output pixels to (n, rays) distances in output pixels."""
 
 
-def infer(net: StarNet, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
+def infer(net: Net, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
     """Return what ``net`` (its normalisation folded, in channels_last, on its device) says about every tile.
 
     Parameters
     ----------
-    net : StarNet
+    net : StarNet or Int8Net
     tiles : (n, h, w, 3) uint8
         RGB at the working resolution; the sides are multiples of the network's stride.
     bf16 : bool
-        Whether convolutions run in bfloat16.
+        Whether the convolutions of a StarNet run in bfloat16.
     """
-    device = next(net.parameters()).device
+    device = net.device
     if not tiles.flags.writeable:  # torch wants memory that it could write to
         tiles = tiles.copy()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         # permute, not a copy: the array's (h, w, c) order is what channels_last wants
         pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(device).permute(0, 3, 1, 2)
-        features = net.features(normalised(pixels))
+        features = net.features_of(pixels)
         maps = net.surfaces(features).float()
         maps[:, :_SURFACES].sigmoid_()
         if maps.shape[1] > _SURFACES:
@@ -56,7 +60,7 @@ def infer(net: StarNet, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput
     return [TileOutput(array, _distances(net, each, bf16)) for array, each in zip(arrays, features, strict=True)]
 
 
-def _distances(net: StarNet, features: Tensor, bf16: bool) -> Distances:
+def _distances(net: Net, features: Tensor, bf16: bool) -> Distances:
     """Return how to ask for the distances in the tile that has ``features`` (channels, h, w)."""
 
     def at(positions: NDArray[np.int64]) -> NDArray[np.float32]:

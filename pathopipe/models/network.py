@@ -24,6 +24,8 @@ OUTPUT_STRIDE = 2
 """Working pixels per pixel of the output maps."""
 MOST_CLASSES = 250
 """Classes are numbered in a byte, and training needs numbers besides."""
+MEAN, SPREAD = 170.0, 60.0
+"""Grey levels that the network's input is centred on, and that are 1 in it."""
 
 
 class NetSpec(Spec):
@@ -66,7 +68,7 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` refined, of the same shape."""
         y = functional.relu(self.first(x), inplace=True)
-        return functional.relu(self.second(y) + x, inplace=True)
+        return functional.relu(self.second(y).add_(x), inplace=True)
 
 
 class StarNet(nn.Module):
@@ -106,8 +108,17 @@ class StarNet(nn.Module):
         x2 = self.at2(relu(self.stem(x), inplace=True))
         x4 = self.at4(relu(self.down4(x2), inplace=True))
         x8 = self.at8(relu(self.down8(x4), inplace=True))
-        y4 = relu(self.up4(relu(x4 + _twice(self.to4(x8)))), inplace=True)
-        return relu(self.up2(relu(x2 + _twice(self.to2(y4)))), inplace=True)
+        y4 = relu(self.up4(relu(_twice(self.to4(x8)).add_(x4), inplace=True)), inplace=True)
+        return relu(self.up2(relu(_twice(self.to2(y4)).add_(x2), inplace=True)), inplace=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.out.weight.device
+
+    def features_of(self, rgb: Tensor) -> Tensor:
+        """Return the :meth:`features` of ``rgb`` (n, 3, h, w) uint8."""
+        return self.features(normalised(rgb))
 
     def surfaces(self, features: Tensor) -> Tensor:
         """Return the outputs of :meth:`forward` without the distances (n, 3 + class outputs, h / 2, w / 2)."""
@@ -134,7 +145,7 @@ def _twice(x: Tensor) -> Tensor:
 
 def normalised(rgb: Tensor) -> Tensor:
     """Return uint8 RGB (n, 3, h, w) as the network's float input."""
-    return rgb.float().sub_(170.0).div_(60.0)
+    return rgb.float().sub_(MEAN).div_(SPREAD)
 
 
 def folded(net: StarNet) -> StarNet:

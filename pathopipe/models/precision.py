@@ -1,4 +1,4 @@
-"""Where convolutions run in bfloat16."""
+"""Where convolutions run in bfloat16, and where in 8-bit integers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathopipe.errors import ConfigError
 
 _CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """What Linux calls the instructions: on Intel and AMD, in Intel's tiles, on Arm."""
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""The same for products of bytes that are summed in 32 bits: without them sums would saturate at 16."""
+_Wanted = Literal["auto", "on", "off"]
 
 
-def takes_bf16(wanted: Literal["auto", "on", "off"], device: torch.device) -> bool:
+def takes_bf16(wanted: _Wanted, device: torch.device) -> bool:
     """Return whether convolutions run in bfloat16 on ``device``.
 
     Raises
@@ -25,6 +28,24 @@ def takes_bf16(wanted: Literal["auto", "on", "off"], device: torch.device) -> bo
     if wanted == "on" and not has:
         raise ConfigError("bf16: on, but this processor has no bfloat16 instructions; set bf16 to auto or off")
     return has and wanted != "off"
+
+
+def takes_int8(wanted: _Wanted, bf16: _Wanted, device: torch.device) -> bool:
+    """Return whether convolutions run in 8-bit integers on ``device``, where bfloat16 is wanted as ``bf16`` says.
+
+    Raises
+    ------
+    ConfigError
+        If it is "on" and cannot be, or bfloat16 is "on" too.
+    """
+    if wanted == "on" and bf16 == "on":
+        raise ConfigError("int8: on and bf16: on exclude each other; set one of them to auto or off")
+    offers = hasattr(torch.ops.onednn, "qconv2d_pointwise") and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    has = device.type == "cpu" and offers and bool(_INT8_FLAGS & _cpu_flags())
+    if wanted == "on" and not has:
+        place = "this processor has no instructions for it" if device.type == "cpu" else "the model runs on a GPU"
+        raise ConfigError(f"int8: on, but {place}; set int8 to auto or off")
+    return has and wanted != "off" and bf16 != "on"
 
 
 def _cpu_flags() -> frozenset[str]:
