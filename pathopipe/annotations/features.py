@@ -10,9 +10,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pathopipe.errors import GeoJSONError
+from pathopipe.errors import GeoJSONError, LimitError
+from pathopipe.limits import LIMITS
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = LIMITS.max_text_bytes
 """Most bytes of one file, unpacked, that are read unless the caller allows more: a damaged or hostile archive must not
 fill the memory. QuPath needs 27 bytes of memory for each of them."""
 MAX_ENTRIES = 10_000
@@ -74,14 +75,17 @@ def _unzipped(path: Path, max_bytes: int) -> Iterator[Text | GeoJSONError]:
                 yield GeoJSONError(f"{entry.filename} cannot be read: {error}")
 
 
-class _TooLargeError(GeoJSONError):
+class _TooLargeError(GeoJSONError, LimitError):
     pass
 
 
 def _limited(file: BinaryIO | gzip.GzipFile | Any, max_bytes: int, name: str) -> bytes:
     data: bytes = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise _TooLargeError(f"{name} is larger than {max_bytes:,} bytes unpacked; raise the limit if it is meant so")
+        raise _TooLargeError(
+            f"{name} is larger than {max_bytes:,} bytes unpacked; if it is to be trusted, raise that with "
+            "--set limits.max_text_bytes=…"
+        )
     return data
 
 

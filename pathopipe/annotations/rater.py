@@ -12,6 +12,7 @@ from pathopipe.annotations.read import read_outlines
 from pathopipe.evaluation.labels import is_label_image, label_polygons, read_labels
 from pathopipe.evaluation.pairs import EvaluationError, valid_polygons
 from pathopipe.evaluation.raters import UNCLASSIFIED, Rater
+from pathopipe.limits import LIMITS, LimitsSpec
 
 
 class RaterFile(NamedTuple):
@@ -22,7 +23,7 @@ class RaterFile(NamedTuple):
     """Points, lines and outlines without area."""
 
 
-def read_rater(path: Path, name: str, ignore_classes: bool = False) -> RaterFile:
+def read_rater(path: Path, name: str, ignore_classes: bool = False, limits: LimitsSpec = LIMITS) -> RaterFile:
     """Read the outlines and classes of one rater.
 
     Parameters
@@ -34,6 +35,8 @@ def read_rater(path: Path, name: str, ignore_classes: bool = False) -> RaterFile
         What the rater is called.
     ignore_classes : bool
         Take every nucleus as unclassified.
+    limits : LimitsSpec
+        The largest file.
 
     Raises
     ------
@@ -47,11 +50,11 @@ def read_rater(path: Path, name: str, ignore_classes: bool = False) -> RaterFile
         raise EvaluationError(f"{path} is {what}")
     if is_label_image(path):
         try:
-            polygons = label_polygons(read_labels(path))
+            polygons = label_polygons(read_labels(path, limits))
         except EvaluationError as error:
             raise EvaluationError(f"{path}: {error}") from error
         return RaterFile(Rater(name, polygons, np.full(len(polygons), UNCLASSIFIED)), 0)
-    found = read_outlines(path)
+    found = read_outlines(path, limits.max_text_bytes)
     polygons = valid_polygons(found.outlines)
     names = np.array([label.strip() or UNCLASSIFIED for label in found.classes] or [UNCLASSIFIED])
     given = np.full(len(polygons), UNCLASSIFIED) if ignore_classes else names[found.class_id]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pathopipe.cli.options import LimitSettings, limits_of
+
 if TYPE_CHECKING:
     from pathopipe.geometry import Outlines
 
@@ -37,6 +39,7 @@ def evaluate(
         typer.Option("--baseline", metavar="PRED", help="Also tell how much better PRED is than this prediction."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: LimitSettings = None,
 ) -> None:
     """Compare outlines with the truth: F1, PQ, AJI, AJI+, Dice and AP, each image's and in all, with 95 % intervals.
 
@@ -55,16 +58,18 @@ def evaluate(
     if (sheets is None) != (images is None):
         raise ConfigError("--sheets and --images go together: where to write the pictures, and what they show")
 
-    def read(path: Path) -> Outlines:
-        return read_outlines(path).outlines
+    limits = limits_of(settings)
 
-    result = evaluate_files(predicted, truth, read)
+    def read(path: Path) -> Outlines:
+        return read_outlines(path, limits.max_text_bytes).outlines
+
+    result = evaluate_files(predicted, truth, read, limits)
     if sheets is not None and images is not None:
         from pathopipe.report.contact import read_cases, write_contact_sheets
 
-        for sheet, number in write_contact_sheets(sheets, read_cases(predicted, truth, images, read)).items():
+        for sheet, number in write_contact_sheets(sheets, read_cases(predicted, truth, images, read, limits)).items():
             print(f"{sheet}: {number:,}", file=sys.stderr)
-    gain = None if baseline is None else Difference(result, evaluate_files(baseline, truth, read))
+    gain = None if baseline is None else Difference(result, evaluate_files(baseline, truth, read, limits))
     if as_json:
         print(json.dumps(result.as_dict() | ({} if gain is None else {"difference": gain.as_dict()}), indent=2))
     else:
@@ -91,6 +96,7 @@ def agreement(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    settings: LimitSettings = None,
 ) -> None:
     """Compare two or more annotators' (or models') outlines and classes: counts, F1, PQ, AJI, and kappas.
 
@@ -115,12 +121,14 @@ def agreement(
         raise ConfigError("give the files of at least two raters, such as: pathopipe agreement ann.geojson bob.geojson")
     if disagreement is not None and disagreement.suffix.lower() not in (".geojson", ".json"):
         raise ConfigError(f"--map {disagreement}: QuPath reads the map from a file that ends in .geojson")
-    read = [read_rater(file, name, ignore_classes) for name, file in zip(rater_names(files), files, strict=True)]
+    limits = limits_of(settings)
+    named = zip(rater_names(files), files, strict=True)
+    read = [read_rater(file, name, ignore_classes, limits) for name, file in named]
     raters = [each.rater for each in read]
     for each in read:
         if each.left_out:
             print(f"note: {each.rater.name}: {each.left_out} objects without area left out", file=sys.stderr)
-    where = None if region is None else read_region(region)
+    where = None if region is None else read_region(region, limits.max_text_bytes)
     for note in notes(raters, where):
         print(f"note: {note}", file=sys.stderr)
     comparison = compare_raters(raters, where)

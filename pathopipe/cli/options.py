@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pathopipe.limits import LimitsSpec
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; made if need be, and never emptied.")]
 ConfigFile = Annotated[
@@ -14,6 +17,10 @@ ConfigFile = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, such as grid.tile_px=2048; repeatable."),
+]
+LimitSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="limits.KEY=VALUE", help="Raise a limit on what files may ask for; repeatable."),
 ]
 Mpp = Annotated[
     float | None,
@@ -47,6 +54,25 @@ ShardOption = Annotated[
 ]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv for debugging.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")]
+
+
+def limits_of(settings: list[str] | None) -> LimitsSpec:
+    """Return the limits with ``settings`` of the form "limits.key=value".
+
+    Raises
+    ------
+    ConfigError
+        If one is of another form or section, or wrong.
+    """
+    from pathopipe.config import load_config
+    from pathopipe.errors import ConfigError
+
+    for text in settings or ():
+        if not text.startswith("limits."):
+            raise ConfigError(
+                f"--set {text}: this command has the settings of limits alone, such as limits.max_text_bytes"
+            )
+    return load_config(settings=settings or ()).limits
 
 
 def verbosity(verbose: int, quiet: bool) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pathopipe.cli.options import LimitSettings, limits_of
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of a run.", exists=True, file_okay=False)]
 
 
@@ -21,6 +23,7 @@ def validate(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE…", help="GeoJSON (.geojson, .json, .gz, .zip) of any tool.")
     ],
+    settings: LimitSettings = None,
 ) -> None:
     """Tell whether QuPath would import GeoJSON whole and as meant.
 
@@ -30,9 +33,9 @@ def validate(
     """
     from pathopipe.annotations.validate import validate as check
 
-    fine = True
+    fine, limits = True, limits_of(settings)
     for file in files:
-        result = check(file)
+        result = check(file, limits.max_text_bytes)
         print(result.as_text())
         fine &= result.ok
     if not fine:

@@ -13,11 +13,14 @@ from pathopipe.evaluation.labels import is_label_image, label_polygons, read_lab
 from pathopipe.evaluation.pairs import EvaluationError, polygon_pairs, valid_polygons
 from pathopipe.evaluation.result import EvaluationResult
 from pathopipe.geometry import Outlines
+from pathopipe.limits import LIMITS, LimitsSpec
 
 ReadOutlines = Callable[[Path], Outlines]
 
 
-def evaluate_files(predicted: Path, truth: Path, read_outlines: ReadOutlines | None = None) -> EvaluationResult:
+def evaluate_files(
+    predicted: Path, truth: Path, read_outlines: ReadOutlines | None = None, limits: LimitsSpec = LIMITS
+) -> EvaluationResult:
     """Compare two label images or polygon files, or two folders of them matched by file stem.
 
     Parameters
@@ -27,6 +30,8 @@ def evaluate_files(predicted: Path, truth: Path, read_outlines: ReadOutlines | N
         pixel of the label image is one of level 0.
     read_outlines : callable, optional
         Reads any other file, such as GeoJSON, as outlines.
+    limits : LimitsSpec, optional
+        The largest label image.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def evaluate_files(predicted: Path, truth: Path, read_outlines: ReadOutlines | N
         If a file cannot be read, or a true image has no prediction or the other way round.
     """
     files = matched_files(predicted, truth)
-    return EvaluationResult({stem: _compare(*both, read_outlines) for stem, both in files.items()})
+    return EvaluationResult({stem: _compare(*both, read_outlines, limits) for stem, both in files.items()})
 
 
 def matched_files(predicted: Path, truth: Path) -> dict[str, tuple[Path, Path]]:
@@ -82,7 +87,7 @@ def files_by_stem(path: Path) -> dict[str, Path]:
     return found
 
 
-def read_polygons(path: Path, read_outlines: ReadOutlines) -> NDArray[np.object_]:
+def read_polygons(path: Path, read_outlines: ReadOutlines, limits: LimitsSpec = LIMITS) -> NDArray[np.object_]:
     """Return (n,) the objects of a label image or of any other file as valid shapely polygons.
 
     Raises
@@ -93,18 +98,18 @@ def read_polygons(path: Path, read_outlines: ReadOutlines) -> NDArray[np.object_
     if not is_label_image(path):
         return valid_polygons(read_outlines(path))
     try:
-        return label_polygons(read_labels(path))
+        return label_polygons(read_labels(path, limits))
     except EvaluationError as error:
         raise EvaluationError(f"{path}: {error}") from error
 
 
-def _compare(predicted: Path, truth: Path, read_outlines: ReadOutlines | None) -> Agreement:
+def _compare(predicted: Path, truth: Path, read_outlines: ReadOutlines | None, limits: LimitsSpec) -> Agreement:
     images = [is_label_image(path) for path in (predicted, truth)]
     if all(images):
         try:
-            return evaluate_labels(read_labels(predicted), read_labels(truth))
+            return evaluate_labels(read_labels(predicted, limits), read_labels(truth, limits))
         except EvaluationError as error:
             raise EvaluationError(f"{predicted} and {truth}: {error}") from error
     if read_outlines is None:
         raise EvaluationError(f"cannot compare {predicted.name} with {truth.name}: give two label images")
-    return agreement(polygon_pairs(*(read_polygons(path, read_outlines) for path in (predicted, truth))))
+    return agreement(polygon_pairs(*(read_polygons(path, read_outlines, limits) for path in (predicted, truth))))

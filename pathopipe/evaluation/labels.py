@@ -10,8 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from pathopipe.errors import LimitError
 from pathopipe.evaluation.pairs import EvaluationError
 from pathopipe.geometry import Outlines
+from pathopipe.limits import LIMITS, LimitsSpec
+from pathopipe.pictures import BROKEN, open_picture
 
 SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 
@@ -21,34 +24,44 @@ def is_label_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_labels(path: Path) -> NDArray[np.integer]:
+def read_labels(path: Path, limits: LimitsSpec = LIMITS) -> NDArray[np.integer]:
     """Return the label image in a PNG, TIFF or NPY file as it is there.
 
     Raises
     ------
     EvaluationError
         If the file cannot be read.
+    LimitError
+        If it has more pixels than ``limits`` allow.
     """
     try:
         if path.suffix.lower() == ".npy":
-            labels = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".png":
-            from PIL import Image
-
-            with Image.open(path) as image:
-                labels = np.asarray(image)
-        else:
-            labels = _read_tiff(path)
-    except (OSError, ValueError) as error:
+            return _read_npy(path, limits)
+        if path.suffix.lower() == ".png":
+            with open_picture(path, limits) as image:
+                return np.asarray(image)
+        return _read_tiff(path, limits)
+    except LimitError:
+        raise
+    except BROKEN as error:
         raise EvaluationError(f"cannot read the label image {path} ({error})") from error
-    return np.asarray(labels)
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
+def _read_npy(path: Path, limits: LimitsSpec) -> NDArray[Any]:
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # its header alone is read
+    limits.check("max_image_px", mapped.size, f"{path}: values")
+    return np.array(mapped)
+
+
+def _read_tiff(path: Path, limits: LimitsSpec) -> NDArray[Any]:
     import tifffile
 
     try:
-        return np.asarray(tifffile.imread(path))
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages.first
+            largest = max(file.series[0].size, page.tilewidth * page.tilelength)
+            limits.check("max_image_px", largest, f"{path}: pixels")
+            return np.asarray(file.asarray())
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from error
 

@@ -18,6 +18,7 @@ from pathopipe.evaluation.files import ReadOutlines, files_by_stem, matched_file
 from pathopipe.evaluation.pairs import EvaluationError, Pairs, polygon_pairs
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Rect
+from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.report.image_files import Read, open_image
 from pathopipe.report.lettering import Colour, width_of, write
 
@@ -60,7 +61,9 @@ class Subject(NamedTuple):
     """With its partner, or with the object that it overlaps best; 0 where there is none."""
 
 
-def read_cases(predicted: Path, truth: Path, images: Path, read_outlines: ReadOutlines) -> list[Case]:
+def read_cases(
+    predicted: Path, truth: Path, images: Path, read_outlines: ReadOutlines, limits: LimitsSpec = LIMITS
+) -> list[Case]:
     """Return what :func:`~pathopipe.evaluation.evaluate_files` compares, with the image of each pair.
 
     Parameters
@@ -82,7 +85,8 @@ def read_cases(predicted: Path, truth: Path, images: Path, read_outlines: ReadOu
     if missing := sorted(set(files) - set(there)):
         raise EvaluationError(f"{images} lacks {len(missing)} images; one is that of {missing[0]!r}")
     return [
-        Case(stem, there[stem], *(read_polygons(path, read_outlines) for path in both)) for stem, both in files.items()
+        Case(stem, there[stem], *(read_polygons(path, read_outlines, limits) for path in both))
+        for stem, both in files.items()
     ]
 
 

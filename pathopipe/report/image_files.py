@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pathopipe.annotations.spec import AnnotationSpec, origin
-from pathopipe.errors import SlideError
+from pathopipe.errors import LimitError, SlideError
 from pathopipe.geometry import Rect
+from pathopipe.pictures import BROKEN, open_picture
 from pathopipe.slide.open import open_slide
 
 Read = Callable[[Rect, int, int], NDArray[np.uint8]]
@@ -48,9 +48,11 @@ def open_image(path: Path) -> Iterator[Read]:
 
 def _picture(path: Path) -> Read:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow says SyntaxError of a broken PNG
+    except LimitError:
+        raise
+    except BROKEN as error:
         raise SlideError(f"cannot read the image {path} ({error})") from error
 
     def read(rect: Rect, width: int, height: int) -> NDArray[np.uint8]:
