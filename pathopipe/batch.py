@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from pathopipe import __version__
 from pathopipe.anonymity import check_folder, shown_command, shown_settings
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
-from pathopipe.errors import OutputInUseError, PathopipeError, StoreError
-from pathopipe.files import write_json, write_text
+from pathopipe.errors import ClusterError, OutputDiskError, OutputInUseError, PathopipeError, StoreError, one_line
+from pathopipe.files import is_disks, unwritable, write_json, write_text
 from pathopipe.holding import hold, turn
-from pathopipe.layout import RUN, SlideFolder
+from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
 from pathopipe.pipeline import Job, analyse_slide, tile_slide
@@ -31,8 +30,7 @@ from pathopipe.rounds import join, leave
 from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
 from pathopipe.summary import read_summary, summary_row, write_summary
-
-_CODE = f"{Path(__file__).parents[1]}{os.sep}"
+from pathopipe.traces import trace_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +89,12 @@ def run_batch(
     ------
     OutputInUseError
         If another run is writing to ``out``.
+    OutputDiskError, ClusterError
+        If the run cannot go on, with any slide; it says what is not finished.
     ConfigError
         If ``out`` holds results under names and pseudonyms are asked for, or the other way round.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    _make(out)
     entries = (shard.part_of(found) if shard else found).slides
     with hold(out, shard):
         with turn(out):
@@ -106,17 +106,16 @@ def run_batch(
         records, unchanged = [], 0
         for number, entry in enumerate(entries, 1):
             progress.slide(number, len(entries), entry.id)
-            folder = _claimed(out, entry) if shard else _folder_for(out, entry)
-            before = Record.load(folder)
-            record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
             try:
-                row = summary_row(record, folder)
-            except StoreError as error:  # scores that were damaged since: the next run does the slide anew
-                record = Record(record.id, record.slide, "failed", str(error)).save(folder)
-                row = summary_row(record, folder)
+                folder = _claimed(out, entry) if shard else _folder_for(out, entry)
+                before = Record.load(folder)
+                record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
+                record, row = _with_row(record, folder)
+                _add_row(out, rows, row)
+            except (OutputDiskError, ClusterError) as error:
+                raise _stopped(error, out, [each.id for each in entries[number - 1 :]], len(entries)) from error
             unchanged += record == before
             records.append(record)
-            _add_row(out, rows, row)
         with turn(out):
             write_json(out / RUN, leave(out, about, shard, _now()) if shard else about | {"finished": _now()})
             write_report(out)
@@ -139,7 +138,7 @@ def run_tiling(
     OutputInUseError
         If another run is writing to ``out``.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    _make(out)
     failed, entries = 0, (shard.part_of(found) if shard else found).slides
     with hold(out, shard):
         check_folder(out, found.key_id)
@@ -151,33 +150,59 @@ def run_tiling(
     return failed
 
 
+def _make(out: Path) -> None:
+    """Make the output folder.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        open(out / LOCK, "a+b").close()
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
 def _survive(
     work: Callable[[Job, Executor, Progress], Record], job: Job, engine: Executor, progress: Progress
 ) -> Record:
     try:
         record = work(job, engine, progress)
+    except (OutputDiskError, ClusterError):
+        raise  # every other slide would fail on it too
     except Exception as error:  # the one place where anything may be caught: the next slide must go on
-        told = str(error) if isinstance(error, PathopipeError) else f"{type(error).__name__}: {error}"
-        record = Record(job.id, job.slide, "failed", " ".join(told.split())).save(job.folder)
+        if isinstance(error, OSError) and is_disks(error):
+            raise unwritable(job.folder.path, error) from error
+        record = Record(job.id, job.slide, "failed", one_line(error)).save(job.folder)
         progress.say(f"failed: {record.error}")
-        log = _traceback(error)
+        log = trace_of(error)
         write_text(job.folder.log, job.folder.veil.over(log) if job.folder.veil else log)
         return record
-    job.folder.log.unlink(missing_ok=True)
+    if record.status == "complete":
+        job.folder.log.unlink(missing_ok=True)
     return record
 
 
-def _traceback(error: Exception) -> str:
-    """Return the traceback with the code's files as they lie in their packages: the rest may be a user's name."""
-    shown = traceback.TracebackException.from_exception(error)
-    chain: list[traceback.TracebackException | None] = [shown]
-    while chain:
-        link = chain.pop()
-        if link is not None:
-            for frame in link.stack:
-                frame.filename = frame.filename.rpartition("-packages/")[2].removeprefix(_CODE)
-            chain += [link.__cause__, link.__context__]
-    return "".join(shown.format())
+def _with_row(record: Record, folder: SlideFolder) -> tuple[Record, dict[str, str]]:
+    """Return the record and its row of the summary; it failed if its scores were damaged since."""
+    try:
+        return record, summary_row(record, folder)
+    except StoreError as error:
+        record = Record(record.id, record.slide, "failed", str(error)).save(folder)
+        return record, summary_row(record, folder)
+
+
+def _stopped(error: PathopipeError, out: Path, left: Sequence[str], total: int) -> PathopipeError:
+    """Return the error of a run that cannot go on; what is done stays, and the report tells of it where it can."""
+    with suppress(OSError), turn(out):
+        write_report(out)
+    listed = ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+    return type(error)(
+        f"the run stopped: {error}. {len(left)} of {total} slides are not finished: {listed}. What is done is kept: "
+        "when this is mended, run the same command again"
+    )
 
 
 def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelCard) -> Job:

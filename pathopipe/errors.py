@@ -6,9 +6,18 @@ Each is also the builtin that a caller would expect, and its message says what h
 
 from __future__ import annotations
 
+_LONGEST = 1000
+"""Characters of a reason."""
+
 
 class PathopipeError(Exception):
     """Root of all errors that pathopipe raises on purpose."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what to tell of ``error`` where there is a line for it: our own messages alone, others with their type."""
+    told = str(error) if isinstance(error, PathopipeError) else f"{type(error).__name__}: {error}"
+    return " ".join(told.split())[:_LONGEST]
 
 
 class ConfigError(PathopipeError, ValueError):
@@ -58,6 +67,10 @@ class UnsuitableSlideError(SlideError, ValueError):
 
 class StoreError(PathopipeError, OSError):
     """A file of the output folder is missing, foreign, or of another format version."""
+
+
+class OutputDiskError(StoreError):
+    """The disk of the output folder is full, read-only or broken: the run stops, since every slide would fail on it."""
 
 
 class ModelError(PathopipeError, ValueError):

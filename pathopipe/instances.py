@@ -16,7 +16,7 @@ from pathopipe.errors import StoreError
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Outlines
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file format of :meth:`Instances.save`."""
 
 _DAMAGE = (
@@ -76,9 +76,8 @@ class Instances:
         if not parts:
             raise ValueError("no parts to put together; use Instances.empty")
         first = parts[0]
-        for part in parts:
-            if part.classes != first.classes or set(part.measurements) != set(first.measurements):
-                raise ValueError("the parts differ in their classes or measurements")
+        if not all(part.fits(first) for part in parts):
+            raise ValueError("the parts differ in their classes or measurements")
         return cls(
             Outlines.concat(part.outlines for part in parts),
             np.concatenate([part.score for part in parts]),
@@ -86,6 +85,10 @@ class Instances:
             first.classes,
             {name: np.concatenate([part.measurements[name] for part in parts]) for name in first.measurements},
         )
+
+    def fits(self, other: Instances) -> bool:
+        """Return whether both have the same classes and measurements, and so can be put together."""
+        return self.classes == other.classes and set(self.measurements) == set(other.measurements)
 
     def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Instances:
         """Return the instances chosen by an integer or boolean ``index``, in its order."""
@@ -95,6 +98,16 @@ class Instances:
             self.class_id[index],
             self.classes,
             {name: values[index] for name, values in self.measurements.items()},
+        )
+
+    def part(self, start: int, end: int) -> Instances:
+        """Return instances ``start`` to ``end`` (exclusive), without a copy of their outlines."""
+        return Instances(
+            self.outlines.part(start, end),
+            self.score[start:end],
+            self.class_id[start:end],
+            self.classes,
+            {name: values[start:end] for name, values in self.measurements.items()},
         )
 
     def with_outlines(self, outlines: Outlines) -> Instances:
@@ -112,12 +125,13 @@ class Instances:
             self, measurements={name: self.measurements[name] for name in self.measurements if name not in names}
         )
 
-    def save(self, path: Path) -> None:
-        """Write to ``path`` (.npz), whole or not at all, replacing what was there."""
+    def save(self, path: Path, of: str = "") -> None:
+        """Write to ``path`` (.npz), whole or not at all, replacing what was there; ``of`` says what they are of."""
         with atomic_file(path) as file:
             np.savez(
                 file,
                 format=np.array(FORMAT),
+                of=np.array(of, dtype=np.str_),
                 coords=self.outlines.coords,
                 offsets=self.outlines.offsets,
                 score=self.score,
@@ -127,13 +141,13 @@ class Instances:
             )
 
     @classmethod
-    def load(cls, path: Path) -> Instances:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: Path, of: str = "") -> Instances:
+        """Read what :meth:`save` wrote; ``of`` has to be what was said then.
 
         Raises
         ------
         StoreError
-            If the file is missing, damaged, or of another format version.
+            If the file is missing, damaged, of another format version, or of something else.
         """
         try:
             # np.load leaves a file that it opened itself open where the archive is damaged.
@@ -143,6 +157,8 @@ class Instances:
                     raise ValueError("its checksum does not fit")
                 if int(data["format"]) != FORMAT:
                     raise StoreError(f"{path} has format {int(data['format'])}, this version reads {FORMAT}; remove it")
+                if str(data["of"]) != of:
+                    raise StoreError(f"{path} is of {data['of']} and not of {of}; remove it and run again")
                 return cls(
                     Outlines(data["coords"], data["offsets"]),
                     data["score"],

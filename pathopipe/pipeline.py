@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,10 +15,10 @@ from pathopipe.annotations.palette import palette
 from pathopipe.annotations.parquet import write_cells_parquet
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
-from pathopipe.engine.tasks import FillTiles, PredictTiles, TileOutcome
+from pathopipe.engine.tasks import FillTiles, PredictTiles
 from pathopipe.engine.worker import PixelSource
 from pathopipe.engine.zoom import Look, LookAgain
-from pathopipe.errors import SlideError
+from pathopipe.errors import OutputDiskError, SlideError
 from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
 from pathopipe.layout import SlideFolder
@@ -28,6 +28,7 @@ from pathopipe.models.impostors import KINDS as IMPOSTORS
 from pathopipe.models.impostors import impostors
 from pathopipe.models.stain import OD_MEANS
 from pathopipe.progress import Progress
+from pathopipe.quarantine import Failed, area_of, as_json, log_failed, nothing_done, run_tiles, why_incomplete
 from pathopipe.record import Clock, Fingerprints, Record
 from pathopipe.report.field import densest_field
 from pathopipe.report.overview import save_overview
@@ -35,9 +36,11 @@ from pathopipe.scores.base import ScoreContext
 from pathopipe.scores.files import write_scores
 from pathopipe.scores.run import compute_scores
 from pathopipe.scores.scale import scale_remark, sparse_remark, zoom_for
-from pathopipe.slide.base import Slide
+from pathopipe.slide.base import Slide, SlideInfo
 from pathopipe.slide.describe import describe
+from pathopipe.slide.identity import modified
 from pathopipe.slide.open import open_slide
+from pathopipe.space import shortage
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.store.instances import InstanceStore
 from pathopipe.store.layout import clear_partial, discard
@@ -45,9 +48,6 @@ from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import Tile, TileGrid
 from pathopipe.tiling.spec import ArtefactSpec
 from pathopipe.tiling.tissue import Tissue, find_tissue
-
-Failed = Mapping[Tile, str]
-"""Tiles that could not be analysed, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         earlier = Record.load(folder)
         if earlier and earlier.holds(prints, folder):
             return earlier
+        if earlier and earlier.repaired(modified(job.slide)):
+            # What of it could be read may have been wrong too: nothing that came of the file as it was holds any more.
+            InstanceStore.remove(folder.instances)
+            discard(folder.tiles)
 
         Record.begun(job.id, job.slide).save(folder)
         with clock.stage("tissue"):
@@ -103,25 +107,26 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             tiles = grid.touching(tissue, frame)
         source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
-        missing = instances.missing(tiles)
-        with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
-            task = PredictTiles(source, config.model, folder.instances, prints.instances)
-            failed = run_tiles(task, missing, job.batch_tiles, engine, clock)
+        failed = analyse_tiles(job, source, tiles, grid, instances, engine, clock)
         with clock.stage("stitch"):
             done = [tile for tile in tiles if tile not in failed]
             if tiles and not done:
-                raise SlideError(f"none of the {len(tiles)} tiles could be analysed: {next(iter(failed.values()))}")
-            cells = stitch(((tile, instances.get(tile)) for tile in done), frame, config.stitch, job.card.classes)
-            cells, not_nuclei = only_nuclei(cells.take(inside(cells, tissue.polygons)), tissue, config.artefacts)
+                raise nothing_done(failed, "none of its tiles could be analysed")
+            lost = area_of(failed, frame)
+            parts = list(stitch(done, instances.get, frame, config.stitch))
+            cells = Instances.concat(parts) if parts else Instances.empty(job.card.classes)
+            analysed = shapely.difference(tissue.polygons, lost) if failed else tissue.polygons
+            cells, not_nuclei = only_nuclei(cells.take(inside(cells, analysed)), tissue, config.artefacts)
         with clock.stage("scale"):
             remarks = doubts(job, slide, source, cells, engine, None if failed else tissue.area_mm2)
         with clock.stage("write"):
-            record = write_results(job, slide, tissue, frame, failed, cells)
+            check_unchanged(job, slide.info)
+            record = write_results(job, slide, tissue, lost, failed, cells)
     for remark in remarks:
         progress.say(f"warning: {remark}")
     record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, remarks=remarks)
     record = replace(record, **clock.told(engine.workers, bool(visible_gpus(config.model.device))))
-    return replace(record, fingerprint=asdict(prints)).save(folder)
+    return replace(record, fingerprint=asdict(prints)).sealed(folder).save(folder)
 
 
 def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
@@ -143,7 +148,7 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         with clock.stage("tiles", len(tiles)):
             failed = run_tiles(FillTiles(source), tiles, 1, engine, clock)
         if failed:
-            raise SlideError(f"{len(failed)} of {len(tiles)} tiles could not be read: {next(iter(failed.values()))}")
+            raise nothing_done(failed, f"{len(failed)} of {len(tiles)} tiles could not be read")
         return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
 
 
@@ -173,21 +178,49 @@ def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelS
     return PixelSource(job.slide, slide.info.identity, job.config.slide, frame, path, spec)
 
 
-def run_tiles(
-    task: PredictTiles | FillTiles, tiles: Sequence[Tile], batch_tiles: int, engine: Executor, clock: Clock
+def analyse_tiles(
+    job: Job,
+    source: PixelSource,
+    tiles: Sequence[Tile],
+    grid: TileGrid,
+    instances: InstanceStore,
+    engine: Executor,
+    clock: Clock,
 ) -> Failed:
-    """Have ``task`` done for all ``tiles``, ``batch_tiles`` at a time; return those that failed."""
-    failed: dict[Tile, str] = {}
+    """Have those of ``tiles`` analysed that are not yet; return those that cannot be.
 
-    def done(batch: tuple[Tile, ...], outcomes: tuple[TileOutcome, ...]) -> None:
-        failed.update({outcome.tile: outcome.error for outcome in outcomes if outcome.error is not None})
-        clock.progress.advance(len(batch))
-        for outcome in outcomes:
-            clock.worked(outcome.spent)
+    Raises
+    ------
+    OutputDiskError
+        If the disk is full; it says how much is missing.
+    """
+    missing = instances.missing(tiles)
+    doubt = shortage(len(missing), grid.core_px, job.config.store.keep, job.folder.path)
+    if doubt:
+        clock.progress.say(f"warning: the disk may become full: {doubt}")
+    task = PredictTiles(source, job.config.model, job.folder.instances, instances.fingerprint)
+    with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
+        try:
+            failed = run_tiles(task, missing, job.batch_tiles, engine, clock)
+        except OutputDiskError as error:
+            left = instances.missing(tiles)
+            doubt = shortage(len(left), grid.core_px, job.config.store.keep, job.folder.path)
+            raise OutputDiskError(f"{error}; {doubt or f'{len(left)} tiles are left'}") from error
+    log_failed(failed, job.folder)
+    return failed
 
-    batches = (tuple(tiles[start : start + batch_tiles]) for start in range(0, len(tiles), batch_tiles))
-    engine.each(task, batches, done)
-    return dict(sorted(failed.items(), key=lambda each: (each[0].row, each[0].col)))
+
+def check_unchanged(job: Job, info: SlideInfo) -> None:
+    """Make sure that the file is still the one that was opened.
+
+    Raises
+    ------
+    SlideError
+        If it is not, or is gone.
+    """
+    with open_slide(job.slide, job.config.slide) as now:
+        if now.info.identity != info.identity:
+            raise SlideError(f"{job.slide} was replaced while it was analysed; run the same command again")
 
 
 def only_nuclei(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> tuple[Instances, dict[str, int]]:
@@ -213,17 +246,19 @@ def doubts(
         side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
         look = Look(densest_field(source.frame, cells.outlines, side_um), zoom)
         found: list[tuple[float, ...]] = []
-        engine.each(LookAgain(source, job.config.model), [look], lambda _, areas_um2: found.append(areas_um2))
-        seen = np.array(found[0])
+        task = LookAgain(source, job.config.model)
+        engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
+        seen = np.array(found[0] if found else ())
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
     return [doubt for doubt in (sparse, scale_remark(areas, mpp, spec, zoom, seen)) if doubt]
 
 
-def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: Failed, cells: Instances) -> Record:
-    """Write the layers, scores and picture of a slide whose cells are known."""
+def write_results(
+    job: Job, slide: Slide, tissue: Tissue, lost: shapely.Geometry, failed: Failed, cells: Instances
+) -> Record:
+    """Write the layers, scores and picture of a slide whose cells are known, and why tiles failed."""
     info, folder = slide.info, job.folder
-    lost = shapely.union_all([shapely.box(*frame.to_level0(tile.core.clipped(frame.box))) for tile in failed])
     mm2_per_px = info.scale.x * info.scale.y / 1e6
     analysed_mm2 = shapely.difference(tissue.polygons, lost).area * mm2_per_px
     table = prepare_cells(cells, info)
@@ -246,16 +281,18 @@ def write_results(job: Job, slide: Slide, tissue: Tissue, frame: Frame, failed: 
         id=job.id,
         slide=job.slide,
         status="incomplete" if failed else "complete",
-        error=f"{len(failed)} tiles could not be analysed: {next(iter(failed.values()))}" if failed else None,
+        error=why_incomplete(failed, tissue.area_mm2 - analysed_mm2) if failed else None,
         info=describe(info),
         mpp=context.mpp,
         mpp_source=info.scale.source,
         tissue_mm2=tissue.area_mm2,
         artefact_mm2={kind: round(area.area * mm2_per_px, 6) for kind, area in tissue.artefacts.items()},
         analysed_mm2=analysed_mm2,
-        tiles_failed=[{"tile": tile.name, "core": list(tile.core), "error": error} for tile, error in failed.items()],
+        mm2_lost=tissue.area_mm2 - analysed_mm2,
+        tiles_failed=as_json(failed),
         cells=len(table),
         cells_dropped=table.dropped,
         classes=list(cells.classes),
         model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
+        modified_ns=modified(job.slide) if failed else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pathopipe.errors import StoreError
+from pathopipe.files import seal
 from pathopipe.layout import SlideFolder
 from pathopipe.record import Record
 from pathopipe.scores.base import ScoreContext
@@ -34,6 +36,8 @@ def rescore(out: Path) -> Iterator[str]:
     for record in analysed:
         folder = SlideFolder(out / record.id)
         write_scores(folder.scores, compute_scores(_context(record, folder)))
+        if record.files:
+            replace(record, files=record.files | {folder.scores.name: seal(folder.scores)}).save(folder)
         rows[record.id] = summary_row(record, folder)
         yield record.id
     write_summary(out, rows.values())

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles
-from pathopipe.errors import SlideError
+from pathopipe.engine.retry import each_or_aside
+from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles, reopen_tiles
 from pathopipe.instances import Instances
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.border import cut_at_border, mirrored
@@ -28,9 +28,16 @@ class TileOutcome:
     cells: int
     """Instances in its file, those in the halo included."""
     error: str | None
-    """Why it could not be analysed; None if it was."""
+    """Why it could not be analysed, in one line; None if it was."""
+    trace: str = ""
+    """The traceback of that, where there is one."""
     spent: Mapping[str, Spent] = field(default_factory=dict)
     """What its worker spent on each stage; of a batch, the first outcome tells for all."""
+
+
+def set_aside(tile: Tile, error: str, trace: str = "") -> TileOutcome:
+    """Return the outcome of a tile that could not be analysed."""
+    return TileOutcome(tile, 0, error, trace)
 
 
 _left: tuple[object, float] | None = None
@@ -62,31 +69,29 @@ class PredictTiles:
     """Of everything that the instances depend on."""
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
-        """Analyse ``tiles`` as one batch; a tile that cannot be read is reported, and the others go on."""
+        """Analyse ``tiles`` as one batch; a tile that fails twice is reported, and the others go on."""
         begin(self)
+        return with_spent(self, each_or_aside(tiles, self._analyse, lambda: reopen_tiles(self.source), set_aside))
+
+    def _analyse(self, tiles: Sequence[Tile]) -> list[TileOutcome]:
         with timed("open"):
             store = open_tiles(self.source)
             found = open_instances(self.instances, self.fingerprint)
             predictor = open_predictor(self.model)
-        pixels, readable, outcomes = [], [], []
+        pixels, outcomes = [], []
         for tile in tiles:
-            try:
-                inside = tile.read.clipped(self.source.frame.box)
-                with timed("store"):
-                    pixels.append(mirrored(store.read(inside), inside, tile.read))
-                readable.append(tile)
-            except SlideError as error:
-                outcomes.append(TileOutcome(tile, 0, str(error)))
-        if readable:
-            with timed("infer"):
-                predicted = predictor.predict(np.stack(pixels))
-            for tile, rgb, instances in zip(readable, pixels, predicted, strict=True):
-                with timed("post"):
-                    instances = self._in_level0(tile, rgb, instances)
-                with timed("save"):
-                    found.put(tile, instances)
-                outcomes.append(TileOutcome(tile, len(instances), None))
-        return with_spent(self, outcomes)
+            inside = tile.read.clipped(self.source.frame.box)
+            with timed("store"):
+                pixels.append(mirrored(store.read(inside), inside, tile.read))
+        with timed("infer"):
+            predicted = predictor.predict(np.stack(pixels))
+        for tile, rgb, instances in zip(tiles, pixels, predicted, strict=True):
+            with timed("post"):
+                instances = self._in_level0(tile, rgb, instances)
+            with timed("save"):
+                found.put(tile, instances)
+            outcomes.append(TileOutcome(tile, len(instances), None))
+        return outcomes
 
     def _in_level0(self, tile: Tile, rgb: NDArray[np.uint8], instances: Instances) -> Instances:
         """Return the instances of ``tile`` (in its own pixels, ``rgb``) measured, in level-0 pixels."""
@@ -106,16 +111,14 @@ class FillTiles:
     source: PixelSource
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
-        """Read ``tiles`` so that their chunks are stored."""
+        """Read ``tiles`` so that their chunks are stored; a tile that fails twice is reported, and the others go on."""
         begin(self)
+        return with_spent(self, each_or_aside(tiles, self._fill, lambda: reopen_tiles(self.source), set_aside))
+
+    def _fill(self, tiles: Sequence[Tile]) -> list[TileOutcome]:
         with timed("open"):
             store = open_tiles(self.source)
-        outcomes = []
         for tile in tiles:
-            try:
-                with timed("store"):
-                    store.read(tile.core)
-                outcomes.append(TileOutcome(tile, 0, None))
-            except SlideError as error:
-                outcomes.append(TileOutcome(tile, 0, str(error)))
-        return with_spent(self, outcomes)
+            with timed("store"):
+                store.read(tile.core)
+        return [TileOutcome(tile, 0, None) for tile in tiles]

@@ -55,6 +55,7 @@ def open_tiles(source: PixelSource) -> TileStore:
         return _open[2]
     if _open and _open[0] == os.getpid():
         _open[2].close()
+    _open = None
     cv2.setNumThreads(1)  # a worker has one core; OpenCV would start a thread a core of the machine
     slide = open_slide(source.slide, source.slide_spec, limits=None)  # the run itself has checked them
     if slide.info.identity != source.identity:
@@ -62,6 +63,21 @@ def open_tiles(source: PixelSource) -> TileStore:
         raise SlideError(f"{source.slide} is not the file that the run began with: it was replaced; run again")
     _open = (os.getpid(), source, TileStore.open(source.store, slide, source.frame, source.store_spec))
     return _open[2]
+
+
+def reopen_tiles(source: PixelSource) -> TileStore:
+    """Return a tile store of ``source`` that shares nothing with the one before: neither handles nor pixels.
+
+    Raises
+    ------
+    SlideError
+        As :func:`open_tiles`.
+    """
+    global _open
+    if _open and _open[0] == os.getpid():
+        _open[2].close()
+    _open = None
+    return open_tiles(source)
 
 
 @lru_cache(maxsize=1)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pathopipe.engine.retry import TILE_FAULTS, check_tiles_own
 from pathopipe.engine.worker import PixelSource, open_predictor
-from pathopipe.errors import SlideError
 from pathopipe.geometry import Box, Rect
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.border import cut_at_border, mirrored
@@ -32,16 +32,23 @@ class LookAgain:
     model: ModelSpec
 
     def __call__(self, look: Look) -> tuple[float, ...]:
-        """Return the area of every cell that is found in µm² of the stated resolution; none if it cannot be read."""
+        """Return the area of every cell that is found in µm² of the stated resolution; none if it cannot be looked at.
+
+        Nothing is lost then but a remark, so what would set a tile aside is passed over here.
+        """
+        try:
+            return self._areas_um2(look)
+        except TILE_FAULTS as error:
+            check_tiles_own(error)
+            return ()
+
+    def _areas_um2(self, look: Look) -> tuple[float, ...]:
         frame, predictor = self.source.frame, open_predictor(self.model)
         stride, halo = predictor.card.stride_px, predictor.card.halo_px
         width = max(round(look.field.width / frame.scale_x * look.zoom) // stride, 1) * stride
         height = max(round(look.field.height / frame.scale_y * look.zoom) // stride, 1) * stride
-        try:
-            with open_slide(self.source.slide, self.source.slide_spec, limits=None) as slide:
-                pixels = slide.read(look.field, width, height)
-        except SlideError:
-            return ()
+        with open_slide(self.source.slide, self.source.slide_spec, limits=None) as slide:
+            pixels = slide.read(look.field, width, height)
         inside, read = Box(0, 0, width, height), Box(-halo, -halo, width + halo, height + halo)
         found = predictor.predict(mirrored(pixels, inside, read)[np.newaxis])[0]
         outlines, _ = cut_at_border(found.outlines, inside, read)

@@ -58,6 +58,24 @@ def of_parts(parts: Iterable[str]) -> str:
     return _joined(list(parts))
 
 
+def modified(slide: str) -> int | None:
+    """Return when any file of the slide was last written, in ns; None for a URL, or if it cannot be seen.
+
+    It says nothing of what is in the files, and is only ever compared with what it was before.
+    """
+    if "://" in slide:
+        return None
+    path, times = Path(slide), []
+    try:
+        times.append(path.stat().st_mtime_ns)
+        folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path
+        if folder.is_dir():
+            times += [(folder / name).stat().st_mtime_ns for name, _ in _listed(folder)]
+    except OSError:
+        return None
+    return max(times)
+
+
 def _joined(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 

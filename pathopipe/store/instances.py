@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from pathopipe.errors import StoreError
-from pathopipe.files import read_json, write_json
+from pathopipe.files import read_json, unwritable, write_json
 from pathopipe.instances import Instances
 from pathopipe.tiling.grid import Tile
 
@@ -36,6 +36,8 @@ class InstanceStore:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
         """Where the files are."""
+        self.fingerprint = fingerprint
+        """Of everything that the instances depend on."""
         self.discarded = 0
         """How many results of another question :meth:`open` removed."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,11 +58,8 @@ class InstanceStore:
         """
         dropped = 0
         if _fingerprint(folder) != fingerprint and folder.is_dir():
-            # The fingerprint goes last: whoever is interrupted here discards the rest the next time.
-            for path in sorted(folder.glob("*.npz")):
-                path.unlink()
-                dropped += 1
-            (folder / _FINGERPRINT).unlink(missing_ok=True)
+            dropped = len(list(folder.glob("*.npz")))
+            cls.remove(folder)
         store = cls(folder, fingerprint)
         store.discarded = dropped
         store.clear_temporary()
@@ -75,9 +74,11 @@ class InstanceStore:
             If they cannot be written.
         """
         try:
-            instances.save(self._path(tile))
+            instances.save(self._path(tile), self._of(tile))
+        except StoreError:
+            raise
         except OSError as error:
-            raise StoreError(f"{self._path(tile)} cannot be written: {error}") from error
+            raise unwritable(self._path(tile), error) from error
 
     def get(self, tile: Tile) -> Instances:
         """Return the instances of ``tile``.
@@ -91,7 +92,7 @@ class InstanceStore:
         if not path.exists():
             raise StoreError(f"there are no results of tile {tile.name} in {self.folder}; run again")
         try:
-            return Instances.load(path)
+            return Instances.load(path, self._of(tile))
         except StoreError:
             path.unlink(missing_ok=True)
             raise
@@ -104,12 +105,20 @@ class InstanceStore:
             return False
 
     def missing(self, tiles: Iterable[Tile]) -> tuple[Tile, ...]:
-        """Return those of ``tiles`` that are not done, in their order, by one listing of the folder.
+        """Return those of ``tiles`` that are not done, in their order.
 
-        Files are known by name; a damaged one is noticed by :meth:`get`.
+        What is there was written by a run that ended who knows how, on a disk that others write to: each file is read,
+        and one that is damaged, or of another tile, is removed and its tile missing.
         """
         names = {path.name for path in self.folder.iterdir()}
-        return tuple(tile for tile in tiles if self._path(tile).name not in names)
+        return tuple(tile for tile in tiles if self._path(tile).name not in names or not self._whole(tile))
+
+    def _whole(self, tile: Tile) -> bool:
+        try:
+            self.get(tile)
+        except StoreError:
+            return False
+        return True
 
     def clear_temporary(self) -> int:
         """Remove the unfinished files of processes that were killed; return how many. No worker may be writing."""
@@ -117,6 +126,16 @@ class InstanceStore:
         for part in parts:
             part.unlink(missing_ok=True)
         return len(parts)
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Remove all results in ``folder``, the fingerprint last: after an interruption the rest goes the next time."""
+        for path in sorted(folder.glob("*.npz")):
+            path.unlink(missing_ok=True)
+        (folder / _FINGERPRINT).unlink(missing_ok=True)
+
+    def _of(self, tile: Tile) -> str:
+        return f"{self.fingerprint} {tile.name}"
 
     def _path(self, tile: Tile) -> Path:
         return self.folder / f"{tile.name}.npz"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pathopipe.errors import StoreError
-from pathopipe.files import read_json, write_json
+from pathopipe.files import read_json, unwritable, write_json
 from pathopipe.geometry import Frame
 from pathopipe.slide.base import SlideInfo
 from pathopipe.spec import Spec
@@ -142,7 +142,7 @@ def create(
         write_json(part / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
         _name(part, path)
     except OSError as error:
-        raise StoreError(f"the tile store {path} cannot be written: {error}") from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pathopipe.errors import StoreError
+from pathopipe.files import unwritable
 from pathopipe.stopwatch import timed
 
 try:
@@ -96,7 +96,7 @@ class ChunkLocks:
             try:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
-                raise StoreError(f"the tile store's lock {self._path} cannot be opened: {error}") from error
+                raise unwritable(self._path, error) from error
 
     def _lock(self, index: int) -> None:
         while self._file is not None:

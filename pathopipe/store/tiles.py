@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathopipe.errors import StoreError
+from pathopipe.files import unwritable
 from pathopipe.geometry import Box, Frame
 from pathopipe.slide.base import Slide, SlideInfo
 from pathopipe.stopwatch import timed
@@ -214,9 +215,7 @@ class TileStore:
             try:
                 self._files.save(row, col, pixels)
             except OSError as error:
-                raise StoreError(
-                    f"a chunk of {self.path} cannot be written: {error}; make room, or run with store.keep=false"
-                ) from error
+                raise unwritable(self.path or Path(), error) from error
         with self._guard:
             self.decoded += 1
         return self._remember(row, col, pixels)

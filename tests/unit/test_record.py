@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 
 import pytest
@@ -63,19 +64,67 @@ def test_another_model_or_slide_has_another_fingerprint(card):
     assert prints(card, info=replace(info, identity="other")).instances != prints(card, info=info).instances
 
 
-def test_a_record_holds_only_while_its_files_are_there(tmp_path, card):
+@pytest.fixture
+def finished(tmp_path, card):
+    """A complete record and its folder, with files of some bytes."""
     folder = SlideFolder(tmp_path / "a")
-    record = Record("a", "a.svs", "complete", fingerprint=asdict(prints(card))).save(folder)
-    assert Record.load(folder) == record
-    assert not record.holds(prints(card), folder)
+    folder.path.mkdir()
     for path in folder.results:
-        path.touch()
+        path.write_bytes(f"the bytes of {path.name}".encode())
+    record = Record("a", "a.svs", "complete", fingerprint=asdict(prints(card))).sealed(folder).save(folder)
+    assert Record.load(folder) == record
+    return record, folder
+
+
+def test_a_record_holds_for_the_same_settings_alone(finished, card):
+    record, folder = finished
     assert record.holds(prints(card), folder)
     assert not record.holds(prints(card, "grid.tile_px=512"), folder)
     assert not replace(record, status="incomplete").holds(prints(card), folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "a"}', '{"id": "a", "slide": "b", "status": "c", "new": 1}'])
+@pytest.mark.parametrize("spoil", ["missing", "empty", "cut", "foreign", "a folder", "one bit"])
+@pytest.mark.parametrize("number", range(5))
+def test_a_record_holds_only_while_its_files_are_those_it_made(finished, card, number, spoil):
+    record, folder = finished
+    path = folder.results[number]
+    whole = path.read_bytes()
+    path.unlink()
+    if spoil == "a folder":
+        path.mkdir()
+    elif spoil != "missing":
+        bit = bytes([whole[0] ^ 1]) + whole[1:]
+        path.write_bytes({"empty": b"", "cut": whole[:-1], "foreign": b"x" * len(whole), "one bit": bit}[spoil])
+    assert not record.holds(prints(card), folder)
+
+
+def test_a_record_holds_for_a_copy_and_whatever_the_clock_says(finished, card):
+    record, folder = finished
+    for path, when in zip(folder.results, (0, 1, 2**31, 4e9, 1e9), strict=True):
+        os.utime(path, (when, when))
+    assert record.holds(prints(card), folder)
+
+
+def test_a_slide_whose_file_changed_after_tiles_failed_was_repaired():
+    failed = Record("a", "a.svs", "incomplete", tiles_failed=[{"tile": "r0_c0"}], modified_ns=5)
+    assert failed.repaired(6)
+    assert failed.repaired(4)
+    assert not failed.repaired(5)
+    assert not failed.repaired(None)
+    assert not replace(failed, tiles_failed=[]).repaired(6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"id": "a"}',
+        '{"id": "a", "slide": 3, "status": "failed"}',
+        '{"id": "a", "slide": "b", "status": "c", "new": 1}',
+    ],
+)
 def test_a_record_that_is_cut_or_foreign_is_none(tmp_path, text):
     folder = SlideFolder(tmp_path)
     folder.record.write_text(text)
