@@ -51,7 +51,7 @@ class Row:
         """The target in words."""
         sign = "× " if self.ratio is not None else ""
         bounds = (("≥", self.at_least), ("≤", self.at_most))
-        return ", ".join(f"{side} {bound:g}{sign}".strip() for side, bound in bounds if bound is not None)
+        return ", ".join(f"{side} {bound:.3g}{sign}".strip() for side, bound in bounds if bound is not None)
 
 
 Rows = Callable[[argparse.Namespace], Iterable[Row]]

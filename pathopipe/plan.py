@@ -1,21 +1,55 @@
-"""``--dry-run``: what a run would do, and about how long it would take."""
+"""``--dry-run``: what a run would do, how long it would take, and how much memory and disk.
+
+The workers are started as the run would start them and analyse some tiles of each slide, in a temporary folder: spread
+over the slide, so that tissue, its border and glass come in their proportions. What is reckoned from them is what grows
+with the slide; what does not is done for real.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
 
-import numpy as np
-
-from pathopipe.models.load import load_predictor
-from pathopipe.pipeline import Job, grid_for
+from pathopipe.config import Config
+from pathopipe.engine.base import Executor
+from pathopipe.engine.cluster import expected_workers, start_executor
+from pathopipe.engine.cluster_file import read_cluster_file
+from pathopipe.engine.probe import Probed, ProbeTiles, peak_bytes
+from pathopipe.engine.spec import EngineSpec
+from pathopipe.engine.tasks import PredictTiles
+from pathopipe.engine.worker import PixelSource
+from pathopipe.errors import SlideError
+from pathopipe.geometry import Box
+from pathopipe.layout import SlideFolder
+from pathopipe.models.device import visible_gpus
+from pathopipe.pipeline import Job, grid_for, pixel_source
 from pathopipe.slide.open import open_slide
+from pathopipe.stopwatch import NOTHING, Spent, summed
+from pathopipe.store.instances import InstanceStore
 from pathopipe.store.tiles import TileStore
+from pathopipe.tiling.grid import Tile
 from pathopipe.tiling.tissue import find_tissue
 
-_STORED_BYTES_PER_PX = 2.0  # zstd leaves about two of the three bytes of an RGB pixel of stained tissue
-_WORKER_BASE_BYTES = 600e6  # an idle worker: Python, torch, the model
-_WORKER_BYTES_PER_PX = 450.0  # activations of the network and copies of the tile, per pixel of a batch
+_BATCHES_PER_WORKER = 3
+"""Looked at on each slide, at most."""
+# Measured with benchmarks/finish.py and benchmarks/estimates.py: what comes after the tiles.
+_FINISH_S = 1.5
+"""The overview, the scores, the check of the resolution, the report."""
+_CELL_S = 25e-6
+"""Stitching a cell and writing it."""
+_CELL_FILE_BYTES = 420.0
+"""A cell in ``cells.geojson.zip`` and ``cells.parquet``."""
+_CELL_BYTES = 900.0
+"""A cell in the memory of the coordinating process."""
+_OTHER_FILE_BYTES = 3e6
+"""The overview, annotations, scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +60,199 @@ class Plan:
     tissue_mm2: float
     tiles: int
     seconds: float
-    """Estimate for one worker, from reading and predicting one tile of this slide on this machine."""
+    """By the clock, by all workers of the run, without their start."""
     disk_bytes: float
-    """Estimate of the tile store's size; 0 where pixels are not kept."""
-    worker_bytes: float
-    """Estimate of one worker's peak memory."""
+    """Size of the slide's folder."""
+    cells: float
+    """About how many would be found."""
+    worker_bytes: int | None
+    """Peak memory of a worker; None where the system does not tell."""
+    own_bytes: int | None
+    """Peak memory of the coordinating process; None where the system does not tell."""
 
 
-def plan_slide(job: Job) -> Plan:
-    """Return the plan for one slide: finds its tissue and times one tile, writes nothing.
+class Planner:
+    """Makes the plans of many slides with workers that are started once; a context manager.
+
+    Parameters
+    ----------
+    config : Config
+        Of the run that is planned. A cluster elsewhere is not bothered: one worker is started here in its place, and
+        taken to be as fast as those.
 
     Raises
     ------
-    PathopipeError
-        If the slide cannot be opened or read.
+    ClusterError
+        If no worker starts.
     """
-    config = job.config
-    with open_slide(job.slide, config.slide, config.limits) as slide:
-        frame = slide.info.frame(job.card.mpp)
-        grid = grid_for(job, frame)
-        tissue = find_tissue(slide, config.tissue, config.artefacts)
-        tiles = grid.touching(tissue, frame)
-        per_tile = 0.0
-        if tiles:
-            predictor = load_predictor(config.model)
-            store = TileStore.open(None, slide, frame, config.store)
-            tile = tiles[len(tiles) // 2]
-            predictor.predict(store.read(tile.read)[np.newaxis])  # the first pass sets up kernels and buffers
+
+    def __init__(self, config: Config) -> None:
+        gpus = visible_gpus(config.model.device)
+        self.workers = expected_workers(config.engine, gpus)
+        """Of the run that is planned."""
+        here = _runs_here(config.engine)
+        spec = config.engine if here else EngineSpec(cluster="local", workers=1)
+        began = time.perf_counter()
+        self._owned = ExitStack()
+        self._engine: Executor = self._owned.enter_context(start_executor(spec, gpus if here else gpus[:1]))
+        self._trial = Path(self._owned.enter_context(TemporaryDirectory(prefix="pathopipe-")))
+        self._warm = False
+        self._worker_bytes: list[int] = []
+        self.start_seconds = time.perf_counter() - began
+        """How long workers take to start and to load the model, as far as it was seen yet."""
+
+    def plan(self, job: Job) -> Plan:
+        """Return the plan for one slide; nothing is written into its folder.
+
+        Raises
+        ------
+        PathopipeError
+            If the slide cannot be opened, or none of the tiles that were tried can be analysed.
+        """
+        began = time.perf_counter()
+        trial = replace(job, folder=SlideFolder(self._trial / job.id))
+        with open_slide(job.slide, job.config.slide, job.config.limits) as slide:
+            frame = slide.info.frame(job.card.mpp)
+            grid = grid_for(job, frame)
+            tissue = find_tissue(slide, job.config.tissue, job.config.artefacts)
+            tiles = grid.touching(tissue, frame)
+            source = pixel_source(trial, slide, frame, tissue)
+            found_s = time.perf_counter() - began
+            if not tiles:
+                return self._told(job, tissue.area_mm2, 0, found_s + _FINISH_S, 0.0, _OTHER_FILE_BYTES)
+            empty = _size(trial.folder.tiles)
+            seen = self._look(trial, source, tiles)
+            store = TileStore.open(None, slide, frame, job.config.store)
+            needed = _decoded(store, tiles, source.store is not None)
+            timed, stored = (store.count(_boxes(some)).needed for some in (seen.timed, seen.tiles))
+        batches = math.ceil(len(tiles) / job.batch_tiles)
+        busy = seen.chunk_seconds / timed * needed + seen.tile_seconds / len(seen.timed) * len(tiles)
+        cells = seen.cells / len(seen.tiles) * len(tiles) * (grid.core_px / (grid.core_px + 2 * grid.halo_px)) ** 2
+        seconds = found_s + busy / batches * math.ceil(batches / self.workers) + _FINISH_S + cells * _CELL_S
+        disk = _OTHER_FILE_BYTES + cells * _CELL_FILE_BYTES
+        disk += _size(trial.folder.instances) / len(seen.tiles) * len(tiles)
+        if source.store is not None:
+            disk += empty + (_size(trial.folder.tiles) - empty) / stored * needed
+        return self._told(job, tissue.area_mm2, len(tiles), seconds, cells, disk)
+
+    def _told(self, job: Job, tissue_mm2: float, tiles: int, seconds: float, cells: float, disk: float) -> Plan:
+        own = peak_bytes()
+        return Plan(
+            id=job.id,
+            tissue_mm2=tissue_mm2,
+            tiles=tiles,
+            seconds=seconds,
+            disk_bytes=disk,
+            cells=cells,
+            worker_bytes=max(self._worker_bytes, default=None),
+            own_bytes=None if own is None else own + round(cells * _CELL_BYTES),
+        )
+
+    def _look(self, trial: Job, source: PixelSource, tiles: Sequence[Tile]) -> _Seen:
+        """Have some of ``tiles`` analysed and return what was seen; the first slide's first tiles warm the workers."""
+        fingerprint = "of a plan"
+        InstanceStore.open(trial.folder.instances, fingerprint)
+        task = ProbeTiles(PredictTiles(source, trial.config.model, trial.folder.instances, fingerprint))
+        workers, seen = self._engine.workers, _Seen()
+        batches = _spread(tiles, trial.batch_tiles, (_BATCHES_PER_WORKER + (not self._warm)) * workers)
+        if not self._warm:
             began = time.perf_counter()
-            predictor.predict(TileStore.open(None, slide, frame, config.store).read(tile.read)[np.newaxis])
-            per_tile = time.perf_counter() - began
-    tile_px = (grid.core_px + 2 * grid.halo_px) ** 2
-    return Plan(
-        job.id,
-        tissue.area_mm2,
-        len(tiles),
-        per_tile * len(tiles),
-        len(tiles) * grid.core_px**2 * _STORED_BYTES_PER_PX if config.store.keep else 0.0,
-        _WORKER_BASE_BYTES + _WORKER_BYTES_PER_PX * tile_px * job.batch_tiles,
+            self._engine.each(task, batches[:workers], seen.take)
+            self.start_seconds += time.perf_counter() - began - seen.seconds / min(workers, len(batches))
+            self._warm, batches = True, batches[workers:]
+            if batches:
+                seen.time_from_now()
+        self._engine.each(task, batches, seen.take)
+        if not seen.timed:
+            raise SlideError(f"none of the tiles that were tried can be analysed: {seen.error}")
+        self._worker_bytes += seen.peaks
+        return seen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._owned.close()
+
+
+def _runs_here(spec: EngineSpec) -> bool:
+    """Return whether a run would start its workers on this machine, for itself alone."""
+    if spec.cluster.endswith((".yaml", ".yml")):
+        return read_cluster_file(Path(spec.cluster)).kind == "local"
+    return spec.cluster in ("serial", "local")
+
+
+class _Seen:
+    """What came of the tiles that were looked at."""
+
+    def __init__(self) -> None:
+        self.tiles: list[Tile] = []
+        """Those that could be analysed."""
+        self.timed: list[Tile] = []
+        """Those of them whose time counts."""
+        self.cells = 0
+        self.peaks: list[int] = []
+        self.error: str | None = None
+        self._spent: dict[str, Spent] = {}
+
+    def take(self, _: tuple[Tile, ...], probed: Probed) -> None:
+        """Add a batch."""
+        for outcome in probed.outcomes:
+            self._spent = summed(self._spent, outcome.spent)
+            if outcome.error is not None:
+                self.error = outcome.error
+                continue
+            self.tiles.append(outcome.tile)
+            self.timed.append(outcome.tile)
+            self.cells += outcome.cells
+        if probed.peak_bytes is not None:
+            self.peaks.append(probed.peak_bytes)
+
+    def time_from_now(self) -> None:
+        """Forget the time of what was taken so far."""
+        self.timed, self._spent = [], {}
+
+    @property
+    def chunk_seconds(self) -> float:
+        """What the workers spent on pixels."""
+        return self._of("decode", "store")
+
+    @property
+    def tile_seconds(self) -> float:
+        """What they spent on all that comes after."""
+        return self._of("infer", "post", "save")
+
+    @property
+    def seconds(self) -> float:
+        """Both."""
+        return self.chunk_seconds + self.tile_seconds
+
+    def _of(self, *stages: str) -> float:
+        return sum(self._spent.get(stage, NOTHING).seconds for stage in stages)
+
+
+def _spread(tiles: Sequence[Tile], batch: int, most: int) -> list[tuple[Tile, ...]]:
+    """Return at most ``most`` batches of tiles from all over ``tiles``; any few of the first come from all over too."""
+    count = min(len(tiles), most * batch)
+    chosen = [tiles[(2 * index + 1) * len(tiles) // (2 * count)] for index in range(count)]
+    batches = [tuple(chosen[start : start + batch]) for start in range(0, count, batch)]
+    return [*batches[1::2], *batches[::2]]
+
+
+def _boxes(tiles: Iterable[Tile]) -> list[Box]:
+    return [tile.read for tile in tiles]
+
+
+def _decoded(store: TileStore, tiles: Sequence[Tile], kept: bool) -> int:
+    """Return how many chunks a run decodes: each once where they are ``kept``, else what a tile does not share."""
+    if kept:
+        return store.count(_boxes(tiles)).needed
+    first = store.count(_boxes(tiles[:1])).needed
+    return first + sum(
+        store.count(_boxes(pair)).needed - store.count(_boxes(pair[:1])).needed for pair in pairwise(tiles)
     )
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of all files below ``folder``."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathopipe.anonymity import Anonymity
     from pathopipe.batch import BatchResult
     from pathopipe.config import Config
+    from pathopipe.limits import LimitsSpec
     from pathopipe.shards import Shard
     from pathopipe.slide.find import FoundSlides
 
@@ -99,7 +101,7 @@ def run(
         annotations={"coords": coords},
     )
     part = _shard(shard)
-    found = find(slides, quiet, anonymous, out)
+    found = find(slides, quiet, anonymous, out, config.limits)
     if dry_run:
         plan(part.part_of(found) if part else found, config)
         return
@@ -137,7 +139,7 @@ def tile(
         engine={"cluster": cluster, "workers": workers},
     )
     part = _shard(shard)
-    found = find(slides, quiet, anonymous, out)
+    found = find(slides, quiet, anonymous, out, config.limits)
     raise typer.Exit(store_tiles(found, out, config, verbosity(verbose, quiet), part))
 
 
@@ -147,12 +149,12 @@ def _shard(text: str | None) -> Shard | None:
     return None if text is None else Shard.parse(text)
 
 
-def find(slides: list[str], quiet: bool, key: Path | None, out: Path) -> FoundSlides:
+def find(slides: list[str], quiet: bool, key: Path | None, out: Path, limits: LimitsSpec) -> FoundSlides:
     """Return the slides that ``slides`` name, under pseudonyms where there is a ``key``; tell what was passed over."""
     from pathopipe.errors import ConfigError
     from pathopipe.slide.find import find_slides
 
-    found = find_slides(slides)
+    found = find_slides(slides, limits)
     if key is not None:
         found = _anonymity(key, out).over(found)
     if not quiet:
@@ -218,34 +220,44 @@ def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard
 def plan(found: FoundSlides, config: Config) -> None:
     """Print what a run over ``found`` would do; slides that cannot be opened are told and counted."""
     from pathopipe.batch import job_for
-    from pathopipe.engine.cluster import expected_workers
     from pathopipe.errors import PathopipeError
     from pathopipe.layout import SlideFolder
-    from pathopipe.models.device import visible_gpus
     from pathopipe.models.load import load_card
-    from pathopipe.plan import plan_slide
+    from pathopipe.plan import Plan, Planner
 
-    card = load_card(config.model)
-    workers = expected_workers(config.engine, visible_gpus(config.model.device))
-    seconds = disk = memory = failed = 0.0
-    print(f"{'slide':40} {'tissue mm²':>10} {'tiles':>7} {'time':>9} {'disk':>9}")
-    for entry in found.slides:
-        try:
-            told = plan_slide(job_for(SlideFolder(Path(entry.id)), entry, config, card))
-        except PathopipeError as error:
-            print(f"{entry.id[:40]:40} cannot be analysed: {error}")
-            failed += 1
-            continue
-        took = told.seconds / workers
-        print(
-            f"{told.id[:40]:40} {told.tissue_mm2:10.2f} {told.tiles:7d} {took:7.0f} s {told.disk_bytes / 1e9:6.2f} GB"
-        )
-        seconds, disk, memory = seconds + took, disk + told.disk_bytes, max(memory, told.worker_bytes)
+    began = time.process_time()  # what Python took to come here: a run takes it too
+    card, plans, failed = load_card(config.model), list[Plan](), 0
+    print(f"{'slide':40} {'tissue mm²':>10} {'tiles':>7} {'cells':>10} {'time':>9} {'disk':>9}")
+    with Planner(config) as planner:
+        for entry in found.slides:
+            try:
+                told = planner.plan(job_for(SlideFolder(Path(entry.id)), entry, config, card))
+            except PathopipeError as error:
+                print(f"{entry.id[:40]:40} cannot be analysed: {error}")
+                failed += 1
+                continue
+            plans.append(told)
+            print(
+                f"{told.id[:40]:40} {told.tissue_mm2:10.2f} {told.tiles:7d} {told.cells:10,.0f} {told.seconds:7.0f} s "
+                f"{told.disk_bytes / 1e9:6.2f} GB"
+            )
+    seconds = began + planner.start_seconds + sum(told.seconds for told in plans)
     length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    memory = _memory([told.worker_bytes for told in plans], [told.own_bytes for told in plans])
     print(
-        f"in all: about {length} with {workers} workers of up to {memory / 1e9:.1f} GB each, "
-        f"{disk / 1e9:.1f} GB of disk; {failed:.0f} slide{'s' * (failed != 1)} would fail"
+        f"in all: about {length} with {planner.workers} worker{'s' * (planner.workers != 1)}{memory}, "
+        f"{sum(told.disk_bytes for told in plans) / 1e9:.1f} GB of disk; "
+        f"{failed} slide{'s' * (failed != 1)} would fail"
     )
+
+
+def _memory(workers: list[int | None], own: list[int | None]) -> str:
+    """Return what is told of memory; "" where the system did not tell any."""
+    largest, coordinator = (max((each for each in some if each is not None), default=0) for some in (workers, own))
+    if not coordinator:
+        return ""
+    of_workers = f" of up to {largest / 1e9:.1f} GB each" if largest else ""
+    return f"{of_workers} and {coordinator / 1e9:.1f} GB for the coordinating process"
 
 
 def tell(result: BatchResult, out: Path) -> None:
