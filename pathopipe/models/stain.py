@@ -55,8 +55,7 @@ def measure(rgb: NDArray[np.uint8], instances: Instances) -> Instances:
     instances : Instances
         Outlines in the tile's own pixels. Where an outline covers no pixel of the tile the values are NaN.
     """
-    density = cv2.merge([cv2.LUT(rgb[..., channel], _OD_OF) for channel in range(3)])
-    means = _means_inside(np.asarray(density, np.float32), instances.outlines)
+    means = _means_inside(np.asarray(cv2.LUT(rgb, _OD_OF), np.float32), instances.outlines)
     # Deconvolution is linear, so the mean of the haematoxylin is the haematoxylin of the means.
     named = dict(zip(OD_MEANS, means.T, strict=True))
     return instances.with_measurements(**{HEMATOXYLIN_OD_MEAN: means @ _UNMIX[:, 0]}, **named)
@@ -69,13 +68,15 @@ def _means_inside(values: NDArray[np.float32], outlines: Outlines) -> NDArray[np
     bounds = outlines.bounds()
     low = np.clip(np.floor(bounds[:, :2]), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(bounds[:, 2:]), 0, (width, height)).astype(int)
-    # cv2 has pixel centres at whole numbers, outlines at halves.
-    fixed = np.round((outlines.coords - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    for index in np.flatnonzero((high > low).all(axis=1)):
-        (x0, y0), (x1, y1) = low[index], high[index]
-        ring = fixed[outlines.offsets[index] : outlines.offsets[index + 1]] - ((x0 << _SHIFT), (y0 << _SHIFT))
+    # cv2 has pixel centres at whole numbers, outlines at halves; each ring is drawn on a mask of its own bounds.
+    corner = np.repeat(low << _SHIFT, np.diff(outlines.offsets), axis=0)
+    fixed = (np.round((outlines.coords - 0.5) * (1 << _SHIFT)) - corner).astype(np.int32)
+    met = np.flatnonzero((high > low).all(axis=1))
+    rings = zip(met.tolist(), outlines.offsets[met].tolist(), outlines.offsets[met + 1].tolist(), strict=True)
+    for (index, first, end), (x0, y0), (x1, y1) in zip(rings, low[met].tolist(), high[met].tolist(), strict=True):
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [ring.astype(np.int32)], 1, shift=_SHIFT)
-        if cv2.countNonZero(mask):
-            means[index] = cv2.mean(values[y0:y1, x0:x1], mask)[:3]
+        cv2.fillPoly(mask, [fixed[first:end]], 1, shift=_SHIFT)
+        mean = cv2.mean(values[y0:y1, x0:x1], mask)
+        if any(mean) or cv2.countNonZero(mask):  # without a pixel the mean is 0 too
+            means[index] = mean[:3]
     return means
