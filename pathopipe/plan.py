@@ -109,8 +109,12 @@ class Planner:
         PathopipeError
             If the slide cannot be opened, or none of the tiles that were tried can be analysed.
         """
+        with TemporaryDirectory(dir=self._trial) as folder:
+            return self._plan(job, replace(job, folder=SlideFolder(Path(folder) / job.id)))
+
+    def _plan(self, job: Job, trial: Job) -> Plan:
+        """Return the plan for ``job`` by working in the folder of ``trial``."""
         began = time.perf_counter()
-        trial = replace(job, folder=SlideFolder(self._trial / job.id))
         with open_slide(job.slide, job.config.slide, job.config.limits) as slide:
             frame = slide.info.frame(job.card.mpp)
             grid = grid_for(job, frame)

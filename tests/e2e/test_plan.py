@@ -30,6 +30,7 @@ def test_a_plan_is_near_the_run_and_leaves_nothing_behind(drawn_slide, tmp_path)
         bare = planner.plan(replace(wanted, config=job(drawn_slide.slide, tmp_path, "store.keep=false").config))
         assert planner.workers == 1
         assert planner.start_seconds > 0
+        assert not any(trial.iterdir())
     assert not (tmp_path / "out").exists()
     assert not trial.exists()
     pathopipe("run", drawn_slide.slide, "--out", tmp_path / "out", "--cluster", "serial", "--device", "cpu")
@@ -42,6 +43,9 @@ def test_a_plan_is_near_the_run_and_leaves_nothing_behind(drawn_slide, tmp_path)
     assert plan.disk_bytes - 3e6 == pytest.approx(disk, rel=0.5)  # but for the overview, of any size
     assert bare.disk_bytes < plan.disk_bytes
     assert 0 < plan.seconds < 600
+    assert record["workers"] == 1
+    assert {"open", "decode", "store", "infer", "post", "save"} <= record["worker_seconds"].keys()
+    assert sum(record["worker_seconds"].values()) == pytest.approx(record["seconds"]["cells"], rel=0.05)
     assert plan.worker_bytes is None or 1e8 < plan.worker_bytes < 8e9
 
 
