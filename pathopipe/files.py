@@ -33,7 +33,7 @@ def is_disks(error: OSError) -> bool:
 def unwritable(path: Path, error: OSError) -> StoreError:
     """Return what to raise where ``path`` could not be written: an OutputDiskError where that is the disk's fault."""
     kind = OutputDiskError if is_disks(error) else StoreError
-    return kind(f"{path} cannot be written: {error.strerror or error}{_CURE.get(error.errno, '')}")
+    return kind(f"{path} cannot be written: {error.strerror or error}{_CURE.get(error.errno or 0, '')}")
 
 
 @contextmanager
@@ -102,7 +102,8 @@ def holds_seal(path: Path, known: Mapping[str, Any] | None) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8, atomically."""
     with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        # File names may hold bytes that are no text; as "\\udc80" they come back whole from JSON.
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -114,6 +115,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in ``path``, or None where there is none: missing, cut off, or something else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None

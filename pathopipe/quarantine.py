@@ -54,12 +54,25 @@ def nothing_done(failed: Failed, what: str) -> SlideError:
     return error
 
 
-def why_incomplete(failed: Failed, lost_mm2: float) -> str:
-    """Return in one line what is missing, and why."""
-    return (
-        f"{len(failed)} tile{'s' * (len(failed) != 1)} with {lost_mm2:.3g} mm² of tissue could not be analysed: "
-        f"{_first(failed)}; run the same command again to try just these"
-    )
+def why_incomplete(failed: Failed, tissue_mm2: float, slide_mm2: float) -> str | None:
+    """Return in one line what is missing, and why; None where nothing is.
+
+    Parameters
+    ----------
+    failed : Failed
+        Tiles that could not be analysed.
+    tissue_mm2 : float
+        Tissue that was not analysed.
+    slide_mm2 : float
+        Area of the slide that was not analysed, or not looked at for tissue.
+    """
+    again = "run the same command again to try just what is missing"
+    if failed:
+        count = f"{len(failed)} tile{'s' * (len(failed) != 1)} with {tissue_mm2:.3g} mm² of tissue"
+        return f"{count} could not be analysed: {_first(failed)}; {again}"
+    if slide_mm2:
+        return f"{slide_mm2:.3g} mm² of the slide could not be read, and may hold tissue; {again}"
+    return None
 
 
 def as_json(failed: Failed) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from itertools import islice
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +24,7 @@ from pathopipe.stopwatch import NOTHING, Spent, summed
 from pathopipe.tiling.grid import TileGrid
 from pathopipe.veil import Veil
 
+Part = TypeVar("Part")
 Status = Literal["complete", "incomplete", "failed", "skipped"]
 _COMPARED = {"id", "status", "classes", "model", "fingerprint", "files"}
 """Fields of a record in which no name of a slide can stand, and which a slide called "complete.svs" must not change."""
@@ -34,7 +36,7 @@ tile's file; and having nothing to do while the first start and the last finish.
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 3
-_RESULTS_VERSION = 2
+_RESULTS_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Record:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name to size, time and SHA-256 of each file that was made (files.seal): what is there later has to match."""
     modified_ns: int | None = None
-    """When the slide's file was last changed; known where tiles failed, since it tells whether it was repaired."""
+    """When the slide's file was last changed; told where not all of it could be read, to see whether it is repaired."""
 
     @classmethod
     def load(cls, folder: SlideFolder) -> Self | None:
@@ -174,11 +176,11 @@ class Record:
         return all(holds_seal(path, self.files.get(path.name)) for path in folder.results)
 
     def repaired(self, modified_ns: int | None) -> bool:
-        """Return whether tiles failed, and the slide's file was changed since.
+        """Return whether something could not be read, and the slide's file was changed since.
 
         Its identity tells of a part of its bytes alone, so it may be the same for the file with its fault repaired.
         """
-        return bool(self.tiles_failed) and modified_ns is not None and modified_ns != self.modified_ns
+        return None not in (self.modified_ns, modified_ns) and self.modified_ns != modified_ns
 
 
 class Clock:
@@ -201,6 +203,18 @@ class Clock:
         finally:
             took = self.seconds.get(name, 0.0) + time.perf_counter() - began
             self.seconds[name] = round(took, 3)
+
+    def apart(self, name: str, parts: Iterator[Part], taker: str) -> Iterator[Part]:
+        """Yield ``parts``; the time to make them counts for stage ``name``, and not for ``taker``, which asks."""
+        took, ended = 0.0, False
+        while not ended:
+            began = time.perf_counter()
+            made = list(islice(parts, 1))
+            took += time.perf_counter() - began
+            yield from made
+            ended = not made
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 3)
+        self.seconds[taker] = self.seconds.get(taker, 0.0) - took
 
     def worked(self, spent: Mapping[str, Spent]) -> None:
         """Add what a worker spent on its stages."""

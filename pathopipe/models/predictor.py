@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from pathopipe.models.precision import takes_bf16, takes_int8
 from pathopipe.stopwatch import timed
 
 _GPU_BATCH = 8
+_LOG = logging.getLogger(__name__)
 
 
 class StarPredictor:
@@ -64,11 +67,23 @@ class StarPredictor:
             return [
                 self._instances(output) for tile in tiles for output in infer(self._net, tile[np.newaxis], self._bf16)
             ]
-        return [
-            self._instances(output)
-            for start in range(0, len(tiles), self._batch)
-            for output in self._batch_of(tiles[start : start + self._batch])
-        ]
+        found: list[Instances] = []
+        while len(found) < len(tiles):
+            try:
+                outputs = self._batch_of(tiles[len(found) : len(found) + self._batch])
+                found += [self._instances(output) for output in outputs]
+                continue
+            except torch.OutOfMemoryError:
+                if self._batch == 1:
+                    raise
+            self._halve()  # out here, where the error does not hold on to what filled the memory
+        return found
+
+    def _halve(self) -> None:
+        """Take batches of half the size from now on: what did not fit once would not the next time either."""
+        self._batch //= 2
+        torch.cuda.empty_cache()
+        _LOG.warning("out of memory on the GPU: going on with batches of %d tiles", self._batch)
 
     def _batch_of(self, tiles: NDArray[np.uint8]) -> list[TileOutput]:
         """Return what the network says about ``tiles``, at most a batch; it always runs on a whole one."""

@@ -111,7 +111,7 @@ def test_a_slide_whose_file_changed_after_tiles_failed_was_repaired():
     assert failed.repaired(4)
     assert not failed.repaired(5)
     assert not failed.repaired(None)
-    assert not replace(failed, tiles_failed=[]).repaired(6)
+    assert not replace(failed, modified_ns=None).repaired(6)
 
 
 @pytest.mark.parametrize(

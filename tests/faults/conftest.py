@@ -1,0 +1,15 @@
+"""The model of the tests that run in this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.faults import Dark
+
+
+@pytest.fixture
+def dark(monkeypatch) -> Dark:
+    """The model that every run of the test takes."""
+    model = Dark()
+    monkeypatch.setattr("pathopipe.engine.tasks.open_predictor", lambda spec: model)
+    return model

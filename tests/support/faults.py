@@ -1,0 +1,93 @@
+"""Small slides that can be broken and repaired, and runs over them in this process with a model that costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from pathopipe.batch import BatchResult, run_batch
+from pathopipe.config import load_config
+from pathopipe.engine.serial import SerialExecutor
+from pathopipe.geometry import Outlines
+from pathopipe.instances import Instances
+from pathopipe.models.base import ModelSpec
+from pathopipe.models.load import load_card
+from pathopipe.progress import Silent
+from pathopipe.slide.find import find_slides
+from tests.support.drawn_slides import halved, write_svs
+
+SIDE = 768
+TILES = 9
+SETTINGS = (
+    "grid.tile_px=384",
+    "store.chunk_px=128",
+    "tissue.enabled=false",
+    "artefacts.enabled=false",
+    "scale_check.enabled=false",
+)
+"""Cores of 256 px, as large as the JPEG tiles of the slides; everything is analysed."""
+
+
+def discs(seed: int = 0, side: int = SIDE):
+    """Return pink pixels with dark discs, which :class:`Dark` finds."""
+    rng = np.random.default_rng(seed)
+    rgb = np.full((side, side, 3), (225, 180, 210), np.uint8)
+    for x in range(16, side, 32):
+        for y in range(16, side, 32):
+            radius = int(rng.integers(4, 9))
+            cv2.circle(rgb, (x + int(rng.integers(-3, 4)), y + int(rng.integers(-3, 4))), radius, (70, 40, 110), -1)
+    # Noise, so that the file is large enough for its identity not to see all of it.
+    return (rgb + rng.integers(-24, 25, rgb.shape)).clip(0, 255).astype(np.uint8)
+
+
+def draw(path: Path, seed: int = 0, side: int = SIDE) -> Path:
+    """Write a slide of discs at 0.5 µm per pixel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = discs(seed, side)
+    return write_svs(path, [pixels, halved(pixels, 4)], mpp="0.5", power="20")
+
+
+def break_tile(path: Path, number: int) -> bytes:
+    """Make JPEG tile ``number`` (row by row) unreadable; return the file's bytes as they were."""
+    whole = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages[0].dataoffsets[number]
+    path.write_bytes(whole[:offset] + b"\0" * 16 + whole[offset + 16 :])
+    return whole
+
+
+class Dark:
+    """Finds what is darker than half; :attr:`fails` is asked first, with each batch."""
+
+    card = load_card(ModelSpec())
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.fails = lambda tiles: None
+
+    def predict(self, tiles):
+        self.batches.append(len(tiles))
+        self.fails(tiles)
+        return [self._found(tile) for tile in tiles]
+
+    def _found(self, rgb):
+        dark = (rgb.mean(axis=2) < 128).astype(np.uint8)
+        rings = [ring[:, 0] + 0.5 for ring in cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]]
+        outlines = Outlines.of(ring.astype(np.float32) for ring in rings if len(ring) > 8)
+        count = len(outlines)
+        return Instances(outlines, np.ones(count, np.float32), np.zeros(count, np.uint8), ("Nucleus",))
+
+
+def run(out: Path, slides: Sequence[Path] | Path, *settings: str, batch_tiles: int = 1) -> BatchResult:
+    """Analyse ``slides`` into ``out`` as the command line does, one tile after the other in this process."""
+    config = load_config(None, (*SETTINGS, *settings, f"model.batch_tiles={batch_tiles}"))
+    found = find_slides([str(path) for path in ([slides] if isinstance(slides, Path) else slides)])
+    return run_batch(found, out, config, Dark.card, SerialExecutor(), Silent(), ["pathopipe", "run"])
+
+
+def statuses(result: BatchResult) -> dict[str, str]:
+    return {record.id: record.status for record in result.records}
