@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import shapely
 
-from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.geojson import write_cells_geojson
 from pathopipe.annotations.layers import write_annotations
 from pathopipe.annotations.palette import palette
-from pathopipe.annotations.parquet import write_cells_parquet
+from pathopipe.annotations.write import Written, write_cells
+from pathopipe.annotations.written import WrittenCells
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.tasks import FillTiles, PredictTiles
@@ -40,6 +39,7 @@ from pathopipe.slide.base import Slide, SlideInfo
 from pathopipe.slide.describe import describe
 from pathopipe.slide.identity import modified
 from pathopipe.slide.open import open_slide
+from pathopipe.slide.patchy import PatchySlide
 from pathopipe.space import shortage
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.store.instances import InstanceStore
@@ -88,8 +88,8 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
     PathopipeError
         If the slide cannot be analysed at all; what was done before stays.
     """
-    config, folder, clock = job.config, job.folder, Clock(progress)
-    with open_slide(job.slide, config.slide, config.limits) as slide:
+    config, folder, classes, clock = job.config, job.folder, job.card.classes, Clock(progress)
+    with PatchySlide(open_slide(job.slide, config.slide, config.limits)) as slide:
         frame = slide.info.frame(job.card.mpp)
         grid = grid_for(job, frame)
         prints = Fingerprints.of(slide.info, frame, grid, job.card, config)
@@ -104,7 +104,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         Record.begun(job.id, job.slide).save(folder)
         with clock.stage("tissue"):
             tissue = find_tissue(slide, config.tissue, config.artefacts)
-            tiles = grid.touching(tissue, frame)
+            tiles, unseen = grid.touching(tissue, frame), seen_enough(slide)
         source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
         failed = analyse_tiles(job, source, tiles, grid, instances, engine, clock)
@@ -112,19 +112,22 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             done = [tile for tile in tiles if tile not in failed]
             if tiles and not done:
                 raise nothing_done(failed, "none of its tiles could be analysed")
-            lost = area_of(failed, frame)
-            parts = list(stitch(done, instances.get, frame, config.stitch))
-            cells = Instances.concat(parts) if parts else Instances.empty(job.card.classes)
-            analysed = shapely.difference(tissue.polygons, lost) if failed else tissue.polygons
-            cells, not_nuclei = only_nuclei(cells.take(inside(cells, analysed)), tissue, config.artefacts)
-        with clock.stage("scale"):
-            remarks = doubts(job, slide, source, cells, engine, None if failed else tissue.area_mm2)
+            lost = shapely.union(area_of(failed, frame), unseen)
+            analysed = tissue.polygons if lost.is_empty else shapely.difference(tissue.polygons, lost)
         with clock.stage("write"):
             check_unchanged(job, slide.info)
-            record = write_results(job, slide, tissue, lost, failed, cells)
+            nuclei = Nuclei(tissue, analysed, config.artefacts)
+            stitched = stitch(done, instances.get, frame, config.stitch) if done else iter([Instances.empty(classes)])
+            cells = clock.apart("stitch", nuclei.among(stitched), "write")
+            written = write_cells(folder.cells_geojson, folder.cells_parquet, cells, slide.info, config.annotations)
+            found = WrittenCells.read(folder.cells_parquet, classes)
+        with clock.stage("scale"):
+            remarks = doubts(job, slide, source, found, engine, tissue.area_mm2 if lost.is_empty else None)
+        with clock.stage("write"):
+            record = write_results(job, slide, tissue, lost, failed, written, found)
     for remark in remarks:
         progress.say(f"warning: {remark}")
-    record = replace(record, tiles=len(tiles), cells_not_nuclei=not_nuclei, remarks=remarks)
+    record = replace(record, tiles=len(tiles), cells_not_nuclei=nuclei.others, remarks=remarks)
     record = replace(record, **clock.told(engine.workers, bool(visible_gpus(config.model.device))))
     return replace(record, fingerprint=asdict(prints)).sealed(folder).save(folder)
 
@@ -210,6 +213,20 @@ def analyse_tiles(
     return failed
 
 
+def seen_enough(slide: PatchySlide) -> shapely.Geometry:
+    """Return where the slide could not be looked at for tissue, in level-0 pixels.
+
+    Raises
+    ------
+    SlideError
+        If that is more than half of it.
+    """
+    unseen = slide.unread
+    if slide.error and unseen.area > slide.info.width * slide.info.height / 2:
+        raise slide.error
+    return unseen
+
+
 def check_unchanged(job: Job, info: SlideInfo) -> None:
     """Make sure that the file is still the one that was opened.
 
@@ -223,65 +240,80 @@ def check_unchanged(job: Job, info: SlideInfo) -> None:
             raise SlideError(f"{job.slide} was replaced while it was analysed; run the same command again")
 
 
-def only_nuclei(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> tuple[Instances, dict[str, int]]:
-    """Return the cells without those that are ink, dirt or red cells, and how many there were of each."""
-    found = impostors(cells, tissue, spec)
-    counts = np.bincount(found, minlength=len(IMPOSTORS) + 1)[1:]
-    told = {kind: int(count) for kind, count in zip(IMPOSTORS, counts, strict=True) if count}
-    return cells.take(found == 0).without_measurements(*OD_MEANS), told
+class Nuclei:
+    """What of a slide's instances is reported: nuclei in the tissue that was analysed."""
+
+    def __init__(self, tissue: Tissue, analysed: shapely.Geometry, spec: ArtefactSpec) -> None:
+        self._tissue, self._analysed, self._spec = tissue, analysed, spec
+        self._counts = np.zeros(1 + len(IMPOSTORS), np.int64)
+
+    def among(self, parts: Iterable[Instances]) -> Iterator[Instances]:
+        """Yield of each of ``parts`` those that are reported."""
+        for part in parts:
+            here = part.take(inside(part, self._analysed))
+            found = impostors(here, self._tissue, self._spec)
+            self._counts += np.bincount(found, minlength=len(self._counts))
+            yield here.take(found == 0).without_measurements(*OD_MEANS)
+
+    @property
+    def others(self) -> dict[str, int]:
+        """How many in the tissue were ink, dirt or red cells, by kind."""
+        return {kind: int(count) for kind, count in zip(IMPOSTORS, self._counts[1:], strict=True) if count}
 
 
 def doubts(
-    job: Job, slide: Slide, source: PixelSource, cells: Instances, engine: Executor, tissue_mm2: float | None
+    job: Job, slide: Slide, source: PixelSource, cells: WrittenCells, engine: Executor, tissue_mm2: float | None
 ) -> list[str]:
     """Return what makes the result doubtful: too few nuclei, or nuclei that do not fit the stated resolution.
 
     ``tissue_mm2`` is None where a part of the tissue was not analysed.
     """
     scale, spec = slide.info.scale, job.config.scale_check
-    areas, seen = cells.outlines.areas() * (scale.x * scale.y), np.zeros(0)
-    zoom = zoom_for(areas, spec)
+    seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
     if zoom is not None:
         # One tile more for the model, whatever the zoom.
         side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
-        look = Look(densest_field(source.frame, cells.outlines, side_um), zoom)
+        look = Look(densest_field(source.frame, cells.centroids, side_um), zoom)
         found: list[tuple[float, ...]] = []
         task = LookAgain(source, job.config.model)
         engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
         seen = np.array(found[0] if found else ())
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
-    return [doubt for doubt in (sparse, scale_remark(areas, mpp, spec, zoom, seen)) if doubt]
+    return [doubt for doubt in (sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]
 
 
 def write_results(
-    job: Job, slide: Slide, tissue: Tissue, lost: shapely.Geometry, failed: Failed, cells: Instances
+    job: Job,
+    slide: Slide,
+    tissue: Tissue,
+    lost: shapely.Geometry,
+    failed: Failed,
+    written: Written,
+    cells: WrittenCells,
 ) -> Record:
-    """Write the layers, scores and picture of a slide whose cells are known, and why tiles failed."""
+    """Write the regions, scores and picture of a slide whose cells are written, and why tiles failed."""
     info, folder = slide.info, job.folder
     mm2_per_px = info.scale.x * info.scale.y / 1e6
     analysed_mm2 = shapely.difference(tissue.polygons, lost).area * mm2_per_px
-    table = prepare_cells(cells, info)
-    write_cells_geojson(folder.cells_geojson, table, info, job.config.annotations)
-    write_cells_parquet(folder.cells_parquet, table)
     write_annotations(folder.annotations, tissue, lost, info, job.config.annotations)
     context = ScoreContext(
-        area_um2=table.columns["area_um2"],
-        class_id=table.cells.class_id,
+        area_um2=cells.area_um2,
+        class_id=cells.class_id,
         classes=cells.classes,
-        score=table.cells.score,
+        score=cells.score,
         tissue_mm2=tissue.area_mm2,
         analysed_mm2=analysed_mm2,
         mpp=(info.scale.x + info.scale.y) / 2,
     )
     write_scores(folder.scores, compute_scores(context))
     masked = shapely.union_all(list(tissue.artefacts.values()))
-    save_overview(folder.overview, slide, tissue.polygons, table.cells, palette(cells.classes), masked)
+    save_overview(folder.overview, slide, tissue.polygons, cells, palette(cells.classes), masked)
     return Record(
         id=job.id,
         slide=job.slide,
-        status="incomplete" if failed else "complete",
-        error=why_incomplete(failed, tissue.area_mm2 - analysed_mm2) if failed else None,
+        status="complete" if lost.is_empty else "incomplete",
+        error=why_incomplete(failed, tissue.area_mm2 - analysed_mm2, lost.area * mm2_per_px),
         info=describe(info),
         mpp=context.mpp,
         mpp_source=info.scale.source,
@@ -290,9 +322,9 @@ def write_results(
         analysed_mm2=analysed_mm2,
         mm2_lost=tissue.area_mm2 - analysed_mm2,
         tiles_failed=as_json(failed),
-        cells=len(table),
-        cells_dropped=table.dropped,
+        cells=written.cells,
+        cells_dropped=written.dropped,
         classes=list(cells.classes),
         model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
-        modified_ns=modified(job.slide) if failed else None,
+        modified_ns=None if lost.is_empty else modified(job.slide),
     )

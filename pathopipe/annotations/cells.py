@@ -1,25 +1,21 @@
-"""The cells as they are written: one table, from which the GeoJSON and the GeoParquet file are both made."""
+"""The cells as they are written: tables, from which the GeoJSON and the GeoParquet file are both made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.annotations.colours import classification
-from pathopipe.annotations.ids import cell_ids
+from pathopipe.annotations.ids import CellIds
 from pathopipe.annotations.measure import Column, shape_columns
 from pathopipe.annotations.valid import on_grid
 from pathopipe.instances import Instances
-from pathopipe.slide.base import SlideInfo
+from pathopipe.slide.base import Scale
 
 DECIMALS = 3
 """Of the measurements; QuPath keeps them as float32."""
-BLOCK_CELLS = 20_000
-"""Cells that are measured at a time; bounds the memory that this takes besides the result."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +28,6 @@ class CellTable:
     """(n,) S36, the text of a UUIDv5 each; unique."""
     columns: Mapping[str, Column]
     """Name (snake_case with its unit) to (n,) values as written; NaN where there is none."""
-    identity: str
-    """Of the slide."""
-    mpp_x: float
-    """µm per level-0 pixel in x."""
-    mpp_y: float
-    """The same in y."""
     repaired: int
     """How many outlines crossed themselves after rounding and were cut to their largest piece."""
     dropped: int
@@ -46,53 +36,74 @@ class CellTable:
     def __len__(self) -> int:
         return len(self.cells)
 
+    @classmethod
+    def concat(cls, parts: list[CellTable]) -> CellTable:
+        """Return all ``parts`` in order; at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            cells=Instances.concat(part.cells for part in parts),
+            ids=np.concatenate([part.ids for part in parts]),
+            columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+            repaired=sum(part.repaired for part in parts),
+            dropped=sum(part.dropped for part in parts),
+        )
 
-def prepare_cells(cells: Instances, info: SlideInfo) -> CellTable:
-    """Return ``cells`` (level-0 pixels) as they are written.
+    def part(self, start: int, end: int) -> CellTable:
+        """Return rows ``start`` to ``end`` (exclusive); what was repaired and dropped is not told of a part."""
+        columns = {name: values[start:end] for name, values in self.columns.items()}
+        return CellTable(self.cells.part(start, end), self.ids[start:end], columns, 0, 0)
+
+
+class Groups:
+    """Tables of any size become tables of one size."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held: list[CellTable] = []
+
+    def add(self, table: CellTable) -> Iterator[CellTable]:
+        """Take a further table, and yield the groups that are full."""
+        start, held = 0, sum(map(len, self._held))
+        while held + len(table) - start >= self._size:
+            end = start + self._size - held
+            yield CellTable.concat([*self._held, table.part(start, end)])
+            self._held, start, held = [], end, 0
+        if start < len(table):
+            self._held.append(table.part(start, len(table)))
+
+    def rest(self) -> Iterator[CellTable]:
+        """Yield what is left."""
+        if self._held:
+            yield CellTable.concat(self._held)
+
+
+def prepare_cells(cells: Instances, scale: Scale, ids: CellIds) -> CellTable:
+    """Return ``cells`` (level-0 pixels), some of a slide's, as they are written.
 
     Outlines are rounded to 0.1 px, and repaired or dropped where that leaves them invalid; both are counted in the
     table. Measured is what is written, so who measures the files' outlines gets the files' values.
 
-    Raises
-    ------
-    MissingScaleError
-        If the slide's resolution is not known.
-    GeoJSONError
-        If QuPath would refuse a class name.
+    Parameters
+    ----------
+    cells : Instances
+        Some thousand at a time are fastest.
+    scale : Scale
+        The slide's.
+    ids : CellIds
+        The slide's; cells must come in the order of the files.
     """
-    for name in cells.classes:
-        classification(name)
-    scale = info.scale
-    blocks = [
-        _block(cells.take(np.arange(start, min(start + BLOCK_CELLS, len(cells)))), scale.x, scale.y)
-        for start in range(0, max(len(cells), 1), BLOCK_CELLS)
-    ]
-    kept = Instances.concat(block.cells for block in blocks)
-    return CellTable(
-        cells=kept,
-        ids=cell_ids(info.identity, kept.outlines),
-        columns={name: np.concatenate([block.columns[name] for block in blocks]) for name in blocks[0].columns},
-        identity=info.identity,
-        mpp_x=scale.x,
-        mpp_y=scale.y,
-        repaired=sum(block.repaired for block in blocks),
-        dropped=sum(block.dropped for block in blocks),
-    )
-
-
-class _Block(NamedTuple):
-    cells: Instances
-    columns: dict[str, Column]
-    repaired: int
-    dropped: int
-
-
-def _block(cells: Instances, mpp_x: float, mpp_y: float) -> _Block:
     written = on_grid(cells.outlines)
     kept = cells.take(written.index).with_outlines(written.outlines)
-    columns: dict[str, NDArray[np.floating]] = {**shape_columns(kept.outlines, mpp_x, mpp_y), "score": kept.score}
+    columns: dict[str, NDArray[np.floating]] = {**shape_columns(kept.outlines, scale.x, scale.y), "score": kept.score}
     columns.update(kept.measurements)
-    return _Block(kept, {name: _rounded(each) for name, each in columns.items()}, written.repaired, written.dropped)
+    return CellTable(
+        cells=kept,
+        ids=ids.of(kept.outlines),
+        columns={name: _rounded(each) for name, each in columns.items()},
+        repaired=written.repaired,
+        dropped=written.dropped,
+    )
 
 
 def _rounded(values: NDArray[np.floating]) -> Column:

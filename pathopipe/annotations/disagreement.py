@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pathopipe.annotations.colours import Colour
 from pathopipe.annotations.geojson import HEAD, TAIL
-from pathopipe.annotations.ids import cell_ids
+from pathopipe.annotations.ids import CellIds
 from pathopipe.annotations.valid import PER_PX, on_grid, tenths
 from pathopipe.evaluation.comparison import Comparison
 from pathopipe.evaluation.raters import NONE
@@ -79,7 +79,7 @@ def _outlines(comparison: Comparison, nuclei: NDArray[np.int64]) -> Outlines:
 
 def _features(comparison: Comparison, nuclei: NDArray[np.int64], outlines: Outlines) -> Iterator[dict[str, Any]]:
     names = [rater.name for rater in comparison.raters]
-    ids = cell_ids("disagreement of " + ", ".join(names), outlines).astype("U36").tolist()
+    ids = CellIds("disagreement of " + ", ".join(names)).of(outlines).astype("U36").tolist()
     for place, nucleus in enumerate(nuclei.tolist()):
         ring = tenths(outlines.ring(place)) / PER_PX
         given = comparison.given[nucleus].tolist()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from binascii import hexlify
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -24,27 +23,55 @@ def uuid_of(identity: str, what: bytes) -> str:
     return text.decode("ascii")
 
 
-def cell_ids(identity: str, outlines: Outlines) -> NDArray[np.bytes_]:
-    """Return (n,) S36: a UUIDv5 for each outline, from the slide's identity and the outline's vertices.
+class CellIds:
+    """Gives the cells of one slide their ids, some at a time: a UUIDv5 each, from slide and outline.
 
-    Outlines that are the same are numbered in their order, so that no two ids are equal.
+    Outlines that are the same are numbered in their order, so that no two ids are equal. Eight bytes a cell are kept.
     """
-    if not len(outlines):
-        return np.zeros(0, "S36")
-    prefix, rings = _prefix(identity), tenths(outlines.coords).astype("<i4")
-    data, ends = rings.tobytes(), (outlines.offsets * rings.itemsize * 2).tolist()
-    digests = np.array([_digest(prefix, data[start:end]) for start, end in pairwise(ends)], "S16")
-    for place, repeats in _repeats(digests):
-        digests[place] = _digest(prefix, data[ends[place] : ends[place + 1]] + b"#%d" % repeats)
-    return _text(digests.view(np.uint8).reshape(-1, 16))
+
+    def __init__(self, identity: str) -> None:
+        self._prefix = _prefix(identity)
+        self._given = _Counts()
+
+    def of(self, outlines: Outlines) -> NDArray[np.bytes_]:
+        """Return (n,) S36, the ids of further cells."""
+        if not len(outlines):
+            return np.zeros(0, "S36")
+        rings, prefix = tenths(outlines.coords).astype("<i4"), self._prefix
+        data, ends = rings.tobytes(), (outlines.offsets * rings.itemsize * 2).tolist()
+        digests = bytearray(b"".join([_digest(prefix, data[start:end]) for start, end in pairwise(ends)]))
+        repeats = self._given.add(np.frombuffer(digests, np.uint64)[::2])
+        for place in np.flatnonzero(repeats).tolist():
+            name = data[ends[place] : ends[place + 1]] + b"#%d" % repeats[place]
+            digests[16 * place : 16 * place + 16] = _digest(prefix, name)
+        return _text(np.frombuffer(digests, np.uint8).reshape(-1, 16))
 
 
-def _repeats(values: NDArray[np.bytes_]) -> Iterator[tuple[int, int]]:
-    """Yield (place, number) of every value that was there before: the second is number 1."""
-    _, first, counts = np.unique(values, return_index=True, return_counts=True)
-    for place in first[counts > 1]:
-        for number, repeat in enumerate(np.flatnonzero(values == values[place])[1:].tolist(), 1):
-            yield repeat, number
+class _Counts:
+    """How often each number was there before."""
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []
+        """Ascending each; each at least twice as long as the next, so that there are few, and adding one is cheap."""
+
+    def add(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return for each of ``keys`` how often it was added before; equal ones count in their order."""
+        order = np.argsort(keys, kind="stable")
+        run = keys[order]
+        begins = np.searchsorted(run, run)
+        before = np.empty(len(keys), np.int64)
+        before[order] = np.arange(len(run)) - begins + sum(_count(each, run) for each in self._runs)
+        while self._runs and len(self._runs[-1]) < 2 * len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
+        self._runs.append(run)
+        return before
+
+
+def _count(run: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return for each of ``keys`` how often it is in ``run``; both ascending."""
+    first = np.searchsorted(run, keys)
+    found = run[np.minimum(first, len(run) - 1)] == keys
+    return np.where(found, np.searchsorted(run, keys, "right") - first, 0) if found.any() else np.zeros_like(first)
 
 
 def _prefix(identity: str) -> bytes:

@@ -3,54 +3,91 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from pathopipe.annotations.cells import CellTable
+from pathopipe.annotations.cells import CellTable, Groups
 from pathopipe.annotations.valid import PER_PX, tenths
 from pathopipe.files import atomic_file
+from pathopipe.slide.base import SlideInfo
 
 GROUP_CELLS = 20_000
 """Cells of a row group; a reader can skip those whose ``bbox`` it does not need."""
 _BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
 
 
-def write_cells_parquet(path: Path, table: CellTable) -> None:
-    """Write the cells of ``table``, in its order, as GeoParquet 1.1.
+@contextmanager
+def cells_parquet(path: Path, info: SlideInfo) -> Iterator[Callable[[CellTable], None]]:
+    """Write cells as GeoParquet 1.1.
 
     Columns: ``id``; ``class``; ``centroid_x`` and ``centroid_y`` in level-0 pixels; the table's measurements, null
     where there is none; ``geometry``, polygons as WKB in level-0 pixels whatever ``annotations.coords`` says; ``bbox``.
-    The same cells give the same bytes.
+    The same cells give the same bytes, however they are divided into tables.
+
+    The context gives a function that takes the tables, in order; at least one, which may be empty. The file appears at
+    the end, when it is whole.
     """
-    schema = _schema(table)
-    with atomic_file(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for start in range(0, len(table), GROUP_CELLS):
-            writer.write_table(_group(table, start, min(start + GROUP_CELLS, len(table)), schema))
+    with atomic_file(path) as file:
+        groups = _RowGroups(file)
+        yield groups.add
+        groups.finish(info)
+
+
+class _RowGroups:
+    """Cells come in, row groups go to the file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._groups = Groups(GROUP_CELLS)
+        self._writer: Any = None
+        self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
+
+    def add(self, table: CellTable) -> None:
+        """Take further cells."""
+        if self._writer is None:
+            # The schema proper is not stored: with it, readers would overlook what is told of the whole at the end.
+            self._writer = pq.ParquetWriter(self._file, _schema(table), compression="zstd", store_schema=False)
+        for group in self._groups.add(table):
+            self._write(group)
+
+    def finish(self, info: SlideInfo) -> None:
+        """Write what is left, and what is told of the whole."""
+        for group in self._groups.rest():
+            self._write(group)
+        slide = {"slide": info.identity, "unit": "level-0 pixel", "mpp_x": info.scale.x, "mpp_y": info.scale.y}
+        bounds = (tenths(np.concatenate([self._low, self._high])) / PER_PX).tolist()
+        geo = _geo(bounds if np.isfinite(bounds).all() else None)
+        self._writer.add_key_value_metadata({"geo": json.dumps(geo), "pathopipe": json.dumps(slide)})
+        self._writer.close()
+
+    def _write(self, group: CellTable) -> None:
+        self._low = np.minimum(self._low, group.cells.outlines.coords.min(axis=0))
+        self._high = np.maximum(self._high, group.cells.outlines.coords.max(axis=0))
+        self._writer.write_table(_group(group, self._writer.schema))
+
+
+def _geo(bounds: list[float] | None) -> dict[str, Any]:
+    """Return GeoParquet's metadata; None where there are no cells."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"] if bounds else [],
+        "crs": None,
+        "edges": "planar",
+        "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
+    }
+    if bounds:
+        column["bbox"] = bounds
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
 def _schema(table: CellTable) -> Any:
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {
-            "geometry": {
-                "encoding": "WKB",
-                "geometry_types": ["Polygon"] if len(table) else [],
-                "crs": None,
-                "edges": "planar",
-                "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
-            }
-        },
-    }
-    if len(table):
-        low, high = table.cells.outlines.coords.min(axis=0), table.cells.outlines.coords.max(axis=0)
-        geo["columns"]["geometry"]["bbox"] = (tenths(np.concatenate([low, high])) / PER_PX).tolist()  # type: ignore[index]
-    slide = {"slide": table.identity, "unit": "level-0 pixel", "mpp_x": table.mpp_x, "mpp_y": table.mpp_y}
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
@@ -60,25 +97,23 @@ def _schema(table: CellTable) -> Any:
             *(pa.field(name, pa.float64()) for name in table.columns),
             pa.field("geometry", pa.binary(), nullable=False),
             pa.field("bbox", _BBOX, nullable=False),
-        ],
-        metadata={"geo": json.dumps(geo), "pathopipe": json.dumps(slide)},
+        ]
     )
 
 
-def _group(table: CellTable, start: int, end: int, schema: Any) -> Any:
-    index = np.arange(start, end)
-    cells = table.cells.take(index)
-    grid = cells.outlines.with_coords(tenths(cells.outlines.coords))
-    polygons = shapely.transform(grid.to_shapely(), lambda xy: xy / PER_PX)
-    bounds = shapely.bounds(polygons)
+def _group(table: CellTable, schema: Any) -> Any:
+    cells, number = table.cells, len(table)
+    polygons = cells.outlines.to_shapely(decimals=1)
+    bounds = tenths(cells.outlines.bounds()) / PER_PX
     x, y = np.round(cells.outlines.centroids(), 2).T
     classes = pa.DictionaryArray.from_arrays(pa.array(cells.class_id), pa.array(cells.classes, pa.string()))
+    ids = pa.py_buffer(np.ascontiguousarray(table.ids)), pa.py_buffer(np.arange(number + 1, dtype=np.int32) * 36)
     columns = [
-        pa.array(table.ids[start:end].astype("U36"), pa.string()),
+        pa.StringArray.from_buffers(number, ids[1], ids[0]),
         classes.dictionary_decode(),
         pa.array(x),
         pa.array(y),
-        *(pa.array(values[start:end], from_pandas=True) for values in table.columns.values()),
+        *(pa.array(values, from_pandas=True) for values in table.columns.values()),
         pa.array(shapely.to_wkb(polygons), pa.binary()),
         pa.StructArray.from_arrays([pa.array(bounds[:, side]) for side in range(4)], fields=list(_BBOX)),
     ]

@@ -9,16 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pathopipe.geometry import Frame, Outlines
+from pathopipe.geometry import Frame
 from pathopipe.report.lettering import width_of, write
 
 SIGMA_PX = 5.0
 """Of the Gaussian that turns points into a density, in pixels of the picture."""
 
 
-def density_per_mm2(frame: Frame, height: int, width: int, cells: Outlines) -> NDArray[np.float32]:
-    """Return (height, width) cells per mm², smoothed, at every pixel of a picture in ``frame``."""
-    xy = (cells.centroids() / np.array([frame.scale_x, frame.scale_y])).astype(np.int64)
+def density_per_mm2(frame: Frame, height: int, width: int, centroids: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return (height, width) cells per mm², smoothed, at every pixel of a picture in ``frame``.
+
+    ``centroids`` (n, 2) are the cells' in level-0 pixels.
+    """
+    xy = (centroids / np.array([frame.scale_x, frame.scale_y])).astype(np.int64)
     x, y = np.clip(xy[:, 0], 0, width - 1), np.clip(xy[:, 1], 0, height - 1)
     counts = np.bincount(y * width + x, minlength=height * width).reshape(height, width)
     smooth = cv2.GaussianBlur(counts.astype(np.float32), (0, 0), SIGMA_PX)

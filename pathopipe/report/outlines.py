@@ -32,12 +32,6 @@ def draw_area(picture: NDArray[np.uint8], rect: Rect, area: shapely.Geometry, co
     _polylines(picture, [_fixed(line, rect, picture) for line in lines], colour, thickness)
 
 
-def within(cells: Instances, rect: Rect) -> Instances:
-    """Return those of ``cells`` whose bounding box meets ``rect``."""
-    x0, y0, x1, y1 = cells.outlines.bounds().T
-    return cells.take((x1 > rect.x0) & (x0 < rect.x1) & (y1 > rect.y0) & (y0 < rect.y1))
-
-
 def _fixed(xy: NDArray[np.floating], rect: Rect, picture: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return level-0 points as cv2's fixed-point pixels, where whole numbers are the centres of pixels."""
     height, width = picture.shape[:2]

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pathopipe.annotations.colours import colour_of
+from pathopipe.annotations.written import WrittenCells
 from pathopipe.errors import SlideError
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Frame, Rect
-from pathopipe.instances import Instances
 from pathopipe.report.field import densest_field
 from pathopipe.report.heat import density_per_mm2, draw_legend, lay_over, round_up, top_of_scale
 from pathopipe.report.lettering import Colour, width_of, write
-from pathopipe.report.outlines import draw_area, draw_cells, within
+from pathopipe.report.outlines import draw_area, draw_cells
 from pathopipe.slide.base import Slide
 
 Read = Callable[[Rect, int, int], NDArray[np.uint8]]
@@ -41,7 +41,7 @@ def save_overview(
     path: Path,
     slide: Slide,
     tissue: shapely.MultiPolygon,
-    cells: Instances,
+    cells: WrittenCells,
     colours: Mapping[str, Colour],
     artefacts: shapely.Geometry | None = None,
 ) -> None:
@@ -55,8 +55,8 @@ def save_overview(
         Its resolution must be known.
     tissue : MultiPolygon
         In level-0 pixels; may be empty.
-    cells : Instances
-        In level-0 pixels.
+    cells : WrittenCells
+        All of the slide.
     colours : mapping of str to (r, g, b)
         By class name.
     artefacts : shapely geometry, optional
@@ -81,7 +81,7 @@ def draw_overview(
     thumbnail: NDArray[np.uint8],
     frame: Frame,
     tissue: shapely.MultiPolygon,
-    cells: Instances,
+    cells: WrittenCells,
     colours: Mapping[str, Colour],
     read: Read | None = None,
     artefacts: shapely.Geometry | None = None,
@@ -98,8 +98,8 @@ def draw_overview(
         How the thumbnail lies on level 0.
     tissue : MultiPolygon
         In level-0 pixels.
-    cells : Instances
-        In level-0 pixels.
+    cells : WrittenCells
+        All of the slide.
     colours : mapping of str to (r, g, b)
         By class name; :data:`CELL` for others.
     read : callable, optional
@@ -119,9 +119,9 @@ def draw_overview(
     size = max(11, round(max(height, width) / 70))
     top = None
     if 0 < len(cells) <= OUTLINES_MOST and median_width_px(frame, cells) >= OUTLINE_PX:
-        draw_cells(picture, whole, cells, colours, 1)
+        draw_cells(picture, whole, cells.within(whole), colours, 1)
     elif len(cells):
-        density = density_per_mm2(frame, height, width, cells.outlines)
+        density = density_per_mm2(frame, height, width, cells.centroids)
         top = top_of_scale(density)
         lay_over(picture, density, top)
     draw_area(picture, whole, tissue, TISSUE, max(1, size // 9))
@@ -133,19 +133,18 @@ def draw_overview(
         draw_legend(image, width - size, height - size, top, size)
     if read is None or not len(cells):
         return np.asarray(image)
-    field = densest_field(frame, cells.outlines)
+    field = densest_field(frame, cells.centroids)
     _mark(image, frame, field, size)
     return np.asarray(_beside(image, _panel(frame, field, cells, colours, read, max(height, width))))
 
 
-def median_width_px(frame: Frame, cells: Instances) -> float:
+def median_width_px(frame: Frame, cells: WrittenCells) -> float:
     """Return the median diameter of ``cells`` in pixels of ``frame``, of the circle with the same area."""
-    areas = cells.outlines.areas() / (frame.scale_x * frame.scale_y)
-    return float(2 * np.sqrt(np.median(areas) / np.pi))
+    return float(2 * np.sqrt(np.median(cells.area_um2) / np.pi) / frame.mpp)
 
 
 def _panel(
-    frame: Frame, field: Rect, cells: Instances, colours: Mapping[str, Colour], read: Read, long_side: int
+    frame: Frame, field: Rect, cells: WrittenCells, colours: Mapping[str, Colour], read: Read, long_side: int
 ) -> list[Image.Image]:
     """Return the field twice, with the outlines and without."""
     side = min(768, max(384, (long_side - GAP_PX) // 2))
@@ -154,7 +153,7 @@ def _panel(
     except SlideError:
         return []  # a tile that cannot be read is told of elsewhere; the thumbnail is still worth having
     drawn = plain.copy()
-    draw_cells(drawn, field, within(cells, field), colours, max(1, round(side / 384)))
+    draw_cells(drawn, field, cells.within(field), colours, max(1, round(side / 384)))
     pictures = [Image.fromarray(drawn), Image.fromarray(plain)]
     mpp = field.width / frame.scale_x * frame.mpp / side
     for image in pictures:

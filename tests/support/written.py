@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from pathopipe.annotations.cells import prepare_cells
+from pathopipe.annotations.geojson import cells_geojson
+from pathopipe.annotations.ids import CellIds
+from pathopipe.annotations.parquet import cells_parquet
+from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.geometry import Box, Outlines
 from pathopipe.instances import Instances
 from pathopipe.slide.base import Scale, SlideInfo
@@ -46,3 +51,18 @@ def drawn_cells(side=300, classes=("Nucleus",), offset=(0.0, 0.0), seed=0):
 
 def ring_cells(*rings, classes=("Nucleus",)):
     return cells_of(Outlines.of(np.asarray(ring, float) for ring in rings), classes)
+
+
+def table_of(cells, info):
+    """Return all cells of a slide as one table."""
+    return prepare_cells(cells, info.scale, CellIds(info.identity))
+
+
+def write_geojson(path, table, info, spec=None):
+    with cells_geojson(path, info, spec or AnnotationSpec()) as add:
+        add(table)
+
+
+def write_parquet(path, table, info):
+    with cells_parquet(path, info) as add:
+        add(table)

@@ -4,33 +4,42 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 import zipfile
+from itertools import pairwise
+from pathlib import Path
+from unittest import mock
 
 import geojson
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.geojson import write_cells_geojson
-from pathopipe.annotations.parquet import write_cells_parquet
+from pathopipe.annotations import geojson as geojson_file
 from pathopipe.annotations.read import read_outlines
 from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.validate import validate
-from pathopipe.errors import GeoJSONError
+from pathopipe.annotations.write import write_cells
+from pathopipe.annotations.written import WrittenCells
+from pathopipe.errors import GeoJSONError, StoreError
+from pathopipe.geometry import Rect
 from pathopipe.instances import Instances
-from tests.support.written import drawn_cells, ring_cells, slide_info
+from tests.support.written import drawn_cells, ring_cells, slide_info, table_of, write_geojson, write_parquet
 
 CLASSES = ("Tumor", "Immune cells", "Tumor: Positive", "Zellkern µ 核")
 
 
-def written(path, cells, info=None, spec=None):
-    info = info or slide_info()
-    table = prepare_cells(cells, info)
-    write_cells_geojson(path, table, info, spec or AnnotationSpec())
+INFO = slide_info()
+
+
+def written(path, cells, info=INFO, spec=None):
+    table = table_of(cells, info)
+    write_geojson(path, table, info, spec)
     return table
 
 
@@ -109,12 +118,12 @@ def test_a_part_of_exactly_the_cells_there_are_is_the_only_one(tmp_path):
 def test_no_cells_are_an_empty_collection_and_an_empty_table(tmp_path):
     info = slide_info()
     table = written(tmp_path / "cells.geojson.zip", Instances.empty(("Nucleus",), ["hematoxylin_od_mean"]), info)
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    write_parquet(tmp_path / "cells.parquet", table, INFO)
     assert parts(tmp_path / "cells.geojson.zip") == {"part-0001.geojson": {"type": "FeatureCollection", "features": []}}
     read = pq.read_table(tmp_path / "cells.parquet")
     assert read.num_rows == 0
-    full = prepare_cells(drawn_cells(100), info)
-    write_cells_parquet(tmp_path / "full.parquet", full)
+    full = table_of(drawn_cells(100), info)
+    write_parquet(tmp_path / "full.parquet", full, INFO)
     assert read.schema.equals(pq.read_table(tmp_path / "full.parquet").schema)
 
 
@@ -133,7 +142,7 @@ def test_the_origin_is_where_qupath_has_it(tmp_path, why, bounds, coords, shift)
     cells = drawn_cells(200, offset=(500, 600))
     path = tmp_path / "cells.geojson.zip"
     table = written(path, cells, info, AnnotationSpec(coords=coords))
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    write_parquet(tmp_path / "cells.parquet", table, info)
     exact = np.round(table.cells.outlines.coords.astype(np.float64), 1)
     assert np.allclose(read_outlines(path).outlines.coords, exact - shift, atol=1e-3)
     geometry = shapely.from_wkb(pq.read_table(tmp_path / "cells.parquet")["geometry"].to_numpy(zero_copy_only=False))
@@ -144,7 +153,7 @@ def test_a_measurement_that_is_missing_is_absent_in_geojson_and_null_in_parquet(
     cells = drawn_cells(200)
     cells.measurements["hematoxylin_od_mean"][3] = np.nan
     table = written(tmp_path / "cells.geojson.zip", cells)
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    write_parquet(tmp_path / "cells.parquet", table, INFO)
     features = parts(tmp_path / "cells.geojson.zip")["part-0001.geojson"]["features"]
     has = ["Hematoxylin: Mean OD" in feature["properties"]["measurements"] for feature in features]
     assert has == [cell != 3 for cell in range(len(table))]
@@ -154,7 +163,7 @@ def test_a_measurement_that_is_missing_is_absent_in_geojson_and_null_in_parquet(
 def test_parquet_and_geojson_tell_the_same(tmp_path):
     cells = drawn_cells(600, CLASSES, offset=(80_000, 60_000))
     table = written(tmp_path / "cells.geojson.zip", cells, slide_info(100_000, 90_000))
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    write_parquet(tmp_path / "cells.parquet", table, INFO)
     rows = pq.read_table(tmp_path / "cells.parquet").to_pylist()
     features = parts(tmp_path / "cells.geojson.zip")["part-0001.geojson"]["features"]
     assert len(rows) == len(features)
@@ -171,8 +180,8 @@ def test_parquet_and_geojson_tell_the_same(tmp_path):
 
 
 def test_parquet_is_geoparquet(tmp_path):
-    table = prepare_cells(drawn_cells(300), slide_info())
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    table = table_of(drawn_cells(300), slide_info())
+    write_parquet(tmp_path / "cells.parquet", table, INFO)
     file = pq.ParquetFile(tmp_path / "cells.parquet")
     geo = json.loads(file.schema_arrow.metadata[b"geo"])
     column = geo["columns"][geo["primary_column"]]
@@ -190,15 +199,11 @@ def test_parquet_is_geoparquet(tmp_path):
 def test_bytes_are_the_same_every_time_and_in_another_process(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from tests.support.written import drawn_cells, slide_info\n"
-        "from pathopipe.annotations.cells import prepare_cells\n"
-        "from pathopipe.annotations.geojson import write_cells_geojson\n"
-        "from pathopipe.annotations.parquet import write_cells_parquet\n"
-        "from pathopipe.annotations.spec import AnnotationSpec\n"
+        "from tests.support.written import drawn_cells, slide_info, table_of, write_geojson, write_parquet\n"
         "out = Path(sys.argv[1]); info = slide_info()\n"
-        "table = prepare_cells(drawn_cells(300, ('Tumor', 'Some class')), info)\n"
-        "write_cells_geojson(out / 'cells.geojson.zip', table, info, AnnotationSpec())\n"
-        "write_cells_parquet(out / 'cells.parquet', table)\n"
+        "table = table_of(drawn_cells(300, ('Tumor', 'Some class')), info)\n"
+        "write_geojson(out / 'cells.geojson.zip', table, info)\n"
+        "write_parquet(out / 'cells.parquet', table, info)\n"
     )
     folders = [tmp_path / "one", tmp_path / "two"]
     for seed, folder in enumerate(folders):
@@ -212,11 +217,84 @@ def test_bytes_are_the_same_every_time_and_in_another_process(tmp_path):
 def test_nothing_appears_where_the_writing_fails(tmp_path, monkeypatch):
     path = tmp_path / "cells.geojson.zip"
     path.write_bytes(b"what was there")
-    monkeypatch.setattr(zipfile.ZipFile, "testzip", lambda self: "part-0001.geojson")
+
+    def changed_later(file, archive, check=geojson_file._check):
+        with open(file, "r+b") as written:
+            written.seek(200)
+            written.write(b"\0\0\0\0")
+        check(file, archive)
+
+    monkeypatch.setattr(geojson_file, "_check", changed_later)
     with pytest.raises(GeoJSONError, match="damaged after writing"):
         written(path, drawn_cells(100))
     assert [each.name for each in tmp_path.iterdir()] == ["cells.geojson.zip"]
     assert path.read_bytes() == b"what was there"
+
+
+def test_an_error_in_the_thread_that_compresses_is_raised(tmp_path, monkeypatch):
+    def fails(self, name, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(geojson_file._Archive, "add", fails)
+    with pytest.raises(OSError, match="cannot be written"):
+        written(tmp_path / "cells.geojson.zip", drawn_cells(300), spec=AnnotationSpec(part_cells=20))
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(deadline=None, max_examples=15)
+@given(cuts=st.lists(st.integers(0, 190), max_size=6), part_cells=st.integers(1, 250), group_cells=st.integers(1, 250))
+def test_the_files_do_not_depend_on_how_the_cells_are_divided(cuts, part_cells, group_cells):
+    cells, spec = drawn_cells(320, CLASSES), AnnotationSpec(part_cells=part_cells)
+    assert len(cells) > 180
+    ends = [0, *sorted(cuts), len(cells)]
+    parts = [cells.part(start, end) for start, end in pairwise(ends)]
+    with tempfile.TemporaryDirectory() as folder, mock.patch("pathopipe.annotations.parquet.GROUP_CELLS", group_cells):
+        one, two = ((Path(folder) / f"{name}.geojson.zip", Path(folder) / f"{name}.parquet") for name in "ab")
+        counts = write_cells(*one, [cells], INFO, spec)
+        with mock.patch("pathopipe.annotations.write.BLOCK_CELLS", 20):
+            assert write_cells(*two, parts, INFO, spec) == counts
+        assert one[0].read_bytes() == two[0].read_bytes()
+        assert one[1].read_bytes() == two[1].read_bytes()
+
+
+def test_what_is_dropped_and_repaired_is_counted(tmp_path):
+    cells = ring_cells([(0, 0), (8, 0), (8, 8), (0, 8)], [(1, 1), (1, 1), (1, 1)], [(0, 0), (6, 4), (6, 0), (0, 8)])
+    assert write_cells(tmp_path / "c.zip", tmp_path / "c.parquet", [cells], INFO, AnnotationSpec()) == (2, 1, 1)
+
+
+def test_class_names_that_qupath_would_refuse_are_refused_before_anything_is_written(tmp_path):
+    for name in ("", "  ", "Tumor:", ":", "two\nlines", "a\rb", "a: :b"):
+        cells = drawn_cells(100, classes=(name,))
+        with pytest.raises(GeoJSONError, match="class name"):
+            write_cells(tmp_path / "c.zip", tmp_path / "c.parquet", [cells], INFO, AnnotationSpec())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    cells = drawn_cells(700, CLASSES, offset=(70_000, 50_000))
+    with mock.patch("pathopipe.annotations.parquet.GROUP_CELLS", 100):
+        table = table_of(cells, INFO)
+        write_parquet(tmp_path / "cells.parquet", table, INFO)
+    found = WrittenCells.read(tmp_path / "cells.parquet", CLASSES)
+    assert len(found) == len(table)
+    assert np.array_equal(found.class_id, table.cells.class_id)
+    assert np.array_equal(found.area_um2, table.columns["area_um2"])
+    assert np.allclose(found.centroids, table.cells.outlines.centroids(), atol=0.006)
+    for rect in [Rect(0, 0, 1e6, 1e6), Rect(70_100, 50_050, 70_230, 50_300), Rect(0, 0, 10, 10)]:
+        x0, y0, x1, y1 = table.cells.outlines.bounds().T
+        expected = table.cells.take((x1 > rect.x0) & (x0 < rect.x1) & (y1 > rect.y0) & (y0 < rect.y1))
+        seen = found.within(rect)
+        assert np.array_equal(seen.outlines.coords, expected.outlines.coords)
+        assert np.array_equal(seen.outlines.offsets, expected.outlines.offsets)
+        assert np.array_equal(seen.class_id, expected.class_id)
+    with pytest.raises(StoreError, match="has cells of the classes"):
+        WrittenCells.read(tmp_path / "cells.parquet", ("Tumor",))
+
+
+def test_what_is_no_parquet_file_is_told(tmp_path):
+    (tmp_path / "cells.parquet").write_bytes(b"cut off")
+    with pytest.raises(StoreError, match="cannot be read"):
+        WrittenCells.read(tmp_path / "cells.parquet", CLASSES)
 
 
 def test_writing_takes_seconds_for_a_hundred_thousand_cells_and_flat_memory(tmp_path):
@@ -225,13 +303,13 @@ def test_writing_takes_seconds_for_a_hundred_thousand_cells_and_flat_memory(tmp_
     cells = block.take(np.resize(np.arange(len(block)), 8_000))
     start = time.process_time()
     table = written(tmp_path / "cells.geojson.zip", cells, info, spec)
-    write_cells_parquet(tmp_path / "cells.parquet", table)
+    write_parquet(tmp_path / "cells.parquet", table, INFO)
     assert (time.process_time() - start) * 100_000 / 8_000 < 60
     peaks = []
     for number in (4_000, 8_000):
-        some = prepare_cells(cells.take(np.arange(number)), info)
+        some = table_of(cells.take(np.arange(number)), info)
         tracemalloc.start()
-        write_cells_geojson(tmp_path / "again.geojson.zip", some, info, spec)
+        write_geojson(tmp_path / "again.geojson.zip", some, info, spec)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathopipe.annotations import ids
-from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.ids import cell_ids, uuid_of
-from pathopipe.errors import GeoJSONError, MissingScaleError
+from pathopipe.annotations.cells import CellTable, Groups
+from pathopipe.annotations.ids import CellIds, uuid_of
+from pathopipe.errors import MissingScaleError
 from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
-from tests.support.written import cells_of, drawn_cells, ring_cells, slide_info
+from tests.support.written import cells_of, drawn_cells, ring_cells, slide_info, table_of
 
 
 def ellipse(long, short, turn=0.0, number=90, at=(500.0, 400.0)):
@@ -29,7 +29,7 @@ def ellipse(long, short, turn=0.0, number=90, at=(500.0, 400.0)):
 @given(st.floats(40, 90), st.floats(0.2, 1), st.floats(0, np.pi))
 def test_an_ellipse_is_measured_as_calculus_says(long, ratio, turn):
     short = long * ratio
-    table = prepare_cells(ring_cells(ellipse(long, short, turn)), slide_info(mpp_x=0.5, mpp_y=0.5))
+    table = table_of(ring_cells(ellipse(long, short, turn)), slide_info(mpp_x=0.5, mpp_y=0.5))
     found = {name: values[0] for name, values in table.columns.items()}
     h = ((long - short) / (long + short)) ** 2
     ramanujan = np.pi * (long + short) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
@@ -43,15 +43,15 @@ def test_an_ellipse_is_measured_as_calculus_says(long, ratio, turn):
 
 def test_on_a_slide_with_two_scales_lengths_are_those_on_the_glass():
     wide, tall = ring_cells(ellipse(80, 40)), ring_cells(ellipse(40, 40))
-    squeezed = prepare_cells(wide, slide_info(mpp_x=0.25, mpp_y=0.5))
+    squeezed = table_of(wide, slide_info(mpp_x=0.25, mpp_y=0.5))
     assert squeezed.columns["eccentricity"][0] == pytest.approx(0, abs=0.05)
-    circle = prepare_cells(tall, slide_info(mpp_x=0.5, mpp_y=0.5))
+    circle = table_of(tall, slide_info(mpp_x=0.5, mpp_y=0.5))
     for name in ("area_um2", "perimeter_um", "major_axis_um"):
         assert squeezed.columns[name][0] == pytest.approx(circle.columns[name][0], rel=5e-3)
 
 
 def test_what_is_measured_is_what_is_written():
-    table = prepare_cells(drawn_cells(600, offset=(90_000, 70_000)), slide_info(mpp_x=0.25, mpp_y=0.23))
+    table = table_of(drawn_cells(600, offset=(90_000, 70_000)), slide_info(mpp_x=0.25, mpp_y=0.23))
     glass = shapely.transform(table.cells.outlines.to_shapely(decimals=1), lambda xy: xy * (0.25, 0.23))
     assert np.allclose(table.columns["area_um2"], shapely.area(glass), atol=2e-3)
     assert np.allclose(table.columns["perimeter_um"], shapely.length(glass), atol=2e-3)
@@ -63,7 +63,7 @@ def test_score_and_the_pixels_measurements_come_along_and_nan_stays_nan():
     cells = drawn_cells(200)
     od = cells.measurements["hematoxylin_od_mean"].copy()
     od[0] = np.nan
-    table = prepare_cells(replace(cells, measurements={"hematoxylin_od_mean": od}), slide_info())
+    table = table_of(replace(cells, measurements={"hematoxylin_od_mean": od}), slide_info())
     assert np.isnan(table.columns["hematoxylin_od_mean"][0])
     assert np.allclose(table.columns["hematoxylin_od_mean"][1:], od[1:], atol=5e-4)
     assert np.allclose(table.columns["score"], cells.score, atol=5e-4)
@@ -72,47 +72,44 @@ def test_score_and_the_pixels_measurements_come_along_and_nan_stays_nan():
 def test_what_is_dropped_and_repaired_is_counted_and_the_rest_keeps_its_values():
     square = [(0, 0), (8, 0), (8, 8), (0, 8)]
     cells = ring_cells(square, [(1, 1), (1, 1), (1, 1)], [(0, 0), (6, 4), (6, 0), (0, 8)])
-    table = prepare_cells(cells, slide_info())
+    table = table_of(cells, slide_info())
     assert (len(table), table.dropped, table.repaired) == (2, 1, 1)
     assert table.cells.score.tolist() == cells.score[[0, 2]].tolist()
 
 
-def test_blocks_do_not_show(monkeypatch):
-    cells = drawn_cells(300)
-    whole = prepare_cells(cells, slide_info())
-    monkeypatch.setattr("pathopipe.annotations.cells.BLOCK_CELLS", 50)
-    blocks = prepare_cells(cells, slide_info())
-    assert blocks.ids.tolist() == whole.ids.tolist()
-    assert all(np.array_equal(blocks.columns[name], whole.columns[name]) for name in whole.columns)
-    assert np.array_equal(blocks.cells.outlines.offsets, whole.cells.outlines.offsets)
+@pytest.mark.parametrize("size", [1, 7, 50, 1000])
+def test_groups_are_of_one_size_and_in_order(size):
+    whole, groups = table_of(drawn_cells(300), slide_info()), Groups(size)
+    parts = [whole.part(start, min(start + 17, len(whole))) for start in range(0, len(whole), 17)]
+    found = [group for part in parts for group in groups.add(part)] + list(groups.rest())
+    assert {len(group) for group in found[:-1]} <= {size}
+    again = CellTable.concat(found)
+    assert again.ids.tolist() == whole.ids.tolist()
+    assert all(np.array_equal(again.columns[name], whole.columns[name]) for name in whole.columns)
+    assert np.array_equal(again.cells.outlines.offsets, whole.cells.outlines.offsets)
+    assert np.array_equal(again.cells.outlines.centroids(), whole.cells.outlines.centroids())
 
 
 def test_no_cells_have_the_same_columns():
     none = Instances.empty(("Nucleus",), ["hematoxylin_od_mean"])
-    table = prepare_cells(none, slide_info())
+    table = table_of(none, slide_info())
     assert len(table) == 0
-    assert set(table.columns) == set(prepare_cells(drawn_cells(100), slide_info()).columns)
-
-
-@pytest.mark.parametrize("name", ["", "  ", "Tumor:", ":", "two\nlines", "a\rb", "a: :b"])
-def test_class_names_that_qupath_would_refuse_are_refused_here(name):
-    with pytest.raises(GeoJSONError, match="class name"):
-        prepare_cells(drawn_cells(100, classes=(name,)), slide_info())
+    assert set(table.columns) == set(table_of(drawn_cells(100), slide_info()).columns)
 
 
 def test_without_a_scale_nothing_is_measured():
     with pytest.raises(MissingScaleError, match="--mpp"):
-        prepare_cells(drawn_cells(100), replace(slide_info(), scale_found=None, scale_problem="give --mpp"))
+        table_of(drawn_cells(100), replace(slide_info(), scale_found=None, scale_problem="give --mpp"))
 
 
 def test_ids_are_uuids_of_version_5_that_depend_on_slide_and_outline_alone():
     cells = drawn_cells(300)
-    found = cell_ids("slide", cells.outlines)
+    found = CellIds("slide").of(cells.outlines)
     parsed = [uuid.UUID(text.decode()) for text in found]
     assert {(each.version, each.variant) for each in parsed} == {(5, uuid.RFC_4122)}
     assert len(set(found)) == len(cells)
-    assert cell_ids("slide", cells.outlines.take(np.arange(len(cells))[::-1])).tolist() == found[::-1].tolist()
-    assert not set(cell_ids("other", cells.outlines)) & set(found)
+    assert CellIds("slide").of(cells.outlines.take(np.arange(len(cells))[::-1])).tolist() == found[::-1].tolist()
+    assert not set(CellIds("other").of(cells.outlines)) & set(found)
     assert uuid.UUID(uuid_of("slide", b"region")).version == 5
 
 
@@ -120,19 +117,30 @@ def test_the_id_is_what_the_standard_library_computes():
     outlines = Outlines.of([np.array([(0, 0), (4, 0), (4, 4.5)])])
     name = b"slide/" + np.array([0, 0, 40, 0, 40, 45], "<i4").tobytes()
     digest = hashlib.sha1(ids._SPACE + name).digest()[:16]
-    assert cell_ids("slide", outlines)[0].decode() == str(uuid.UUID(bytes=digest, version=5))
+    assert CellIds("slide").of(outlines)[0].decode() == str(uuid.UUID(bytes=digest, version=5))
 
 
 def test_outlines_that_are_the_same_get_ids_of_their_own_in_their_order():
     square = np.array([(0, 0), (8, 0), (8, 8), (0, 8)], float)
     other = square + 20
-    found = cell_ids("s", Outlines.of([square, other, square, square]))
+    found = CellIds("s").of(Outlines.of([square, other, square, square]))
     assert len(set(found)) == 4
-    assert found[:2].tolist() == cell_ids("s", Outlines.of([square, other])).tolist()
-    assert cell_ids("s", Outlines.of([square, square])).tolist() == found[[0, 2]].tolist()
+    assert found[:2].tolist() == CellIds("s").of(Outlines.of([square, other])).tolist()
+    assert CellIds("s").of(Outlines.of([square, square])).tolist() == found[[0, 2]].tolist()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.lists(st.integers(0, 6), max_size=12), max_size=12))
+def test_ids_given_some_at_a_time_are_those_given_at_once(blocks):
+    square = np.array([(0, 0), (8, 0), (8, 8), (0, 8)], float)
+    all_of_them = [square + number for block in blocks for number in block]
+    given_ids, at_once = CellIds("s"), CellIds("s").of(Outlines.of(all_of_them)).tolist()
+    found = [each for block in blocks for each in given_ids.of(Outlines.of(square + number for number in block))]
+    assert found == at_once
+    assert len(set(found)) == len(all_of_them)
 
 
 def test_the_table_does_not_depend_on_how_often_it_is_made():
-    one, two = (prepare_cells(cells_of(drawn_cells(300).outlines), slide_info()) for _ in range(2))
+    one, two = (table_of(cells_of(drawn_cells(300).outlines), slide_info()) for _ in range(2))
     assert one.ids.tolist() == two.ids.tolist()
     assert all(np.array_equal(one.columns[name], two.columns[name]) for name in one.columns)

@@ -7,12 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.geojson import write_cells_geojson
 from pathopipe.annotations.read import read_outlines
 from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.errors import GeoJSONError
-from tests.support.written import drawn_cells, slide_info
+from tests.support.written import drawn_cells, slide_info, table_of, write_geojson
 
 RING = [[0, 0], [8, 0], [8, 8], [0, 0]]
 
@@ -29,8 +27,8 @@ def read(tmp_path, *features, name="truth.geojson"):
 
 
 def test_what_was_written_comes_back(tmp_path):
-    table = prepare_cells(drawn_cells(500, ("Tumor", "Tumor: Positive")), slide_info())
-    write_cells_geojson(tmp_path / "cells.geojson.zip", table, slide_info(), AnnotationSpec(part_cells=150))
+    table = table_of(drawn_cells(500, ("Tumor", "Tumor: Positive")), slide_info())
+    write_geojson(tmp_path / "cells.geojson.zip", table, slide_info(), AnnotationSpec(part_cells=150))
     found = read_outlines(tmp_path / "cells.geojson.zip")
     assert np.array_equal(found.outlines.coords, table.cells.outlines.coords)
     assert np.array_equal(found.outlines.offsets, table.cells.outlines.offsets)

@@ -6,6 +6,7 @@ import shapely
 from PIL import Image, ImageDraw
 
 from pathopipe.annotations.colours import colour_of
+from pathopipe.annotations.written import WrittenCells
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Frame, Outlines, Rect
 from pathopipe.instances import Instances
@@ -17,13 +18,21 @@ from pathopipe.report.overview import CELL, FIELD, TISSUE, draw_overview
 GREY = 200
 
 
-def squares(centres, side, class_id=None, classes=("Nucleus",)):
+def squares(centres, side, class_id=None, classes=("Nucleus",), mpp=0.5):
+    """Return cells, squares of ``side`` level-0 pixels, as if read from a file."""
     centres = np.asarray(centres, np.float64).reshape(-1, 2)
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side / 2
     n = len(centres)
     outlines = Outlines((centres[:, None] + corners).reshape(-1, 2).astype(np.float32), np.arange(n + 1) * 4)
     class_id = np.zeros(n, np.uint8) if class_id is None else np.asarray(class_id, np.uint8)
-    return Instances(outlines, np.ones(n, np.float32), class_id, classes)
+    score = np.ones(n, np.float32)
+
+    def within(rect):
+        x0, y0, x1, y1 = outlines.bounds().T
+        chosen = (x1 > rect.x0) & (x0 < rect.x1) & (y1 > rect.y0) & (y0 < rect.y1)
+        return Instances(outlines, score, class_id, classes).take(chosen)
+
+    return WrittenCells(classes, class_id, score, outlines.areas() * mpp**2, outlines.centroids(), within)
 
 
 def glass(frame):
@@ -72,7 +81,7 @@ def test_classes_have_their_colours(close):
 
 def test_tissue_and_its_holes_are_outlined(close):
     tissue = shapely.MultiPolygon([shapely.box(100, 100, 700, 500).difference(shapely.box(300, 200, 500, 400))])
-    picture = draw_overview(glass(close), close, tissue, Instances.empty(("Nucleus",)), {})
+    picture = draw_overview(glass(close), close, tissue, squares([], 1), {})
     for y, x in [(150, 50), (150, 350), (50, 200), (100, 200), (150, 150), (150, 250)]:
         around = picture[y - 1 : y + 1, x - 1 : x + 1].reshape(-1, 3)
         assert any(is_colour(pixel, TISSUE) for pixel in around), (y, x)
@@ -91,7 +100,7 @@ def test_small_cells_become_a_density(far):
 def test_the_density_adds_up_to_the_cells(far):
     rng = np.random.default_rng(0)
     cells = squares(rng.uniform([10_000, 10_000], [70_000, 50_000], (5000, 2)), 30)
-    density = heat.density_per_mm2(far, far.height, far.width, cells.outlines)
+    density = heat.density_per_mm2(far, far.height, far.width, cells.centroids)
     assert density.sum() * far.mpp**2 * 1e-6 == pytest.approx(5000, rel=1e-4)
 
 
@@ -105,7 +114,7 @@ def test_a_slide_without_tissue_is_the_thumbnail_with_a_scale_bar(close):
     def never(rect, width, height):
         raise AssertionError("no field without cells")
 
-    picture = draw_overview(glass(close), close, shapely.MultiPolygon(), Instances.empty(("Nucleus",)), {}, never)
+    picture = draw_overview(glass(close), close, shapely.MultiPolygon(), squares([], 1), {}, never)
     assert picture.shape == (300, 400, 3)
     assert (picture == 0).all(2).any()
     assert (picture[:200] == GREY).all()
@@ -155,7 +164,7 @@ def test_densest_field_holds_the_crowd(far):
     rng = np.random.default_rng(3)
     crowd = rng.normal([50_000, 12_000], 100, (300, 2))
     cells = squares(np.concatenate([rng.uniform(0, 60_000, (1000, 2)), crowd]), 30)
-    field = densest_field(far, cells.outlines)
+    field = densest_field(far, cells.centroids)
     assert field.width == pytest.approx(1024)
     inside = (crowd >= field[:2]) & (crowd < field[2:])
     assert inside.all(1).mean() > 0.95
@@ -163,7 +172,7 @@ def test_densest_field_holds_the_crowd(far):
 
 @pytest.mark.parametrize("corner", [(0, 0), (79_999, 59_999), (79_999, 0)])
 def test_densest_field_stays_in_the_slide(far, corner):
-    field = densest_field(far, squares([corner], 10).outlines)
+    field = densest_field(far, squares([corner], 10).centroids)
     assert field.x0 >= 0
     assert field.y0 >= 0
     assert field.x1 <= 80_000 + 1e-6
@@ -174,13 +183,13 @@ def test_densest_field_stays_in_the_slide(far, corner):
 
 def test_densest_field_is_square_in_um():
     frame = Frame.at(2.0, 8000, 8000, 0.5, 0.25)
-    field = densest_field(frame, squares([[4000, 4000]], 10).outlines)
+    field = densest_field(frame, squares([[4000, 4000]], 10).centroids)
     assert field.width * 0.5 == pytest.approx(256)
     assert field.height * 0.25 == pytest.approx(256)
 
 
 def test_densest_field_of_a_tiny_slide_is_its_shorter_side():
-    field = densest_field(Frame.at(0.5, 300, 100, 0.5, 0.5), squares([[250, 50]], 10).outlines)
+    field = densest_field(Frame.at(0.5, 300, 100, 0.5, 0.5), squares([[250, 50]], 10).centroids)
     assert (field.width, field.height) == (100, 100)
     assert field.x0 <= 250 <= field.x1 <= 300
 
@@ -209,7 +218,7 @@ def test_units_are_written_as_wide_as_they_measure():
 
 
 def test_artefacts_are_drawn_in_their_own_colour(close):
-    area, nothing = shapely.box(100, 100, 300, 300), Instances.empty(("Nucleus",))
+    area, nothing = shapely.box(100, 100, 300, 300), squares([], 1)
     picture = draw_overview(glass(close), close, shapely.MultiPolygon(), nothing, {}, artefacts=area)
     grey = (picture == colour_of("Artefact")).all(axis=2)
     assert grey[60:140, 48:53].any(axis=1).all()
