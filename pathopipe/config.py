@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from pathopipe.annotations.spec import AnnotationSpec
@@ -16,7 +15,7 @@ from pathopipe.limits import LimitsSpec
 from pathopipe.models.base import ModelSpec
 from pathopipe.scores.spec import ScaleCheckSpec
 from pathopipe.slide.base import SlideSpec
-from pathopipe.spec import Spec, told
+from pathopipe.spec import Spec, parse_yaml, told
 from pathopipe.stitch.spec import StitchSpec
 from pathopipe.store.spec import StoreSpec
 from pathopipe.tiling.grid import GridSpec
@@ -84,7 +83,7 @@ def setting(text: str, expected: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not (equals and key.strip()):
         raise ConfigError(f"--set {text}: expected {expected}")
-    return key.strip(), _parse(value, f"--set {text}")
+    return key.strip(), parse_yaml(value, f"--set {text}")
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -99,19 +98,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {file}: {error}") from None
-    found = _parse(text, str(file))
+    found = parse_yaml(text, str(file))
     if found is None:
         return {}
     if not isinstance(found, dict):
         raise ConfigError(f"{file}: expected sections such as 'grid:' with keys below them; see configs/default.yaml")
     return found
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not YAML: {error}") from None
 
 
 def _merge(into: dict[str, dict[str, Any]], given: Mapping[str, Any], where: str) -> None:
@@ -121,7 +113,7 @@ def _merge(into: dict[str, dict[str, Any]], given: Mapping[str, Any], where: str
         if keys is None:
             continue
         if not isinstance(keys, Mapping):
-            raise ConfigError(f"{where}: section {section!r} needs keys below it, not {keys!r}")
+            raise ConfigError(f"{where}: section {section!r} needs keys below it, such as key: value")
         known = type(Config.model_fields[section].default).model_fields
         for unknown in keys.keys() - known.keys():
             raise ConfigError(f"{where}: no such key; {section} has: {', '.join(known)} (given: {unknown!r})")

@@ -31,6 +31,10 @@ COLUMNS = (
 """The fixed columns; those of the scores follow, sorted by name."""
 
 
+_BREAKS = str.maketrans("\r\n\t\0", "    ")
+"""A file's name may have them; a table must not."""
+
+
 def summary_row(record: Record, folder: SlideFolder) -> dict[str, str]:
     """Return the row of one slide: column to text, empty where there is no value."""
     values = _score_values(folder) if record.status in ("complete", "incomplete") else {}
@@ -50,7 +54,16 @@ def summary_row(record: Record, folder: SlideFolder) -> dict[str, str]:
         "remarks": " ".join(record.remarks),
     }
     row |= {name: value for name, value in values.items() if name not in row}
-    return {name: "" if value is None else str(value) for name, value in row.items()}
+    return {name: "" if value is None else _plain(value) for name, value in row.items()}
+
+
+def _plain(value: object) -> str:
+    """Return a value as text that no spreadsheet takes for a formula; numbers are none, whatever their sign.
+
+    An apostrophe in front is the spreadsheets' own way to say so (OWASP, "CSV Injection").
+    """
+    text = str(value).translate(_BREAKS)
+    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@")) else text
 
 
 def read_summary(out: Path) -> list[dict[str, str]]:
@@ -66,7 +79,10 @@ def read_summary(out: Path) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    rows = list(csv.DictReader(io.StringIO(text)))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise StoreError(f"{path} is not a summary of pathopipe ({error}); move it away") from error
     if rows and not {"id", "slide", "status"} <= rows[0].keys():
         raise StoreError(f"{path} is not a summary of pathopipe (no columns id, slide, status); move it away")
     return rows

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from pathopipe.errors import ModelError
+from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.models.base import ModelCard
 from pathopipe.spec import Spec
 
@@ -55,15 +56,18 @@ class ModelFile:
     decode: DecodeSpec
 
 
-def read_model_file(path: Path) -> ModelFile:
+def read_model_file(path: Path, limits: LimitsSpec = LIMITS) -> ModelFile:
     """Return what the header of the model file ``path`` says.
 
     Raises
     ------
     ModelError
         If it is missing, damaged, or no pathopipe model.
+    LimitError
+        If it is larger than ``limits`` allow.
     """
     try:
+        limits.check("max_model_bytes", path.stat().st_size, f"the model {path}: bytes")
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(
@@ -77,7 +81,7 @@ def read_model_file(path: Path) -> ModelFile:
             )
         card = _Card(**values["card"], sha256=hashlib.sha256(content).hexdigest())
         return ModelFile(path, ModelCard(**vars(card)), dict(values["net"]), DecodeSpec(**values["decode"]))
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a model that pathopipe wrote ({_first_line(error)}); "
             "take a .safetensors file from `pathopipe train`, or copy the file again"
@@ -108,7 +112,7 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 def _first_line(error: Exception) -> str:
-    return f"missing {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+    return f"missing {error}" if isinstance(error, KeyError) else (str(error).splitlines() or ["damaged"])[0]
 
 
 @checked(frozen=True)

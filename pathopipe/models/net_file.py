@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -27,6 +28,7 @@ def load_net(file: ModelFile) -> StarNet:
             raise ModelError(
                 f"{file.path}: its card names {len(file.card.classes)} classes, its network tells {spec.classes} apart"
             )
+        _check_size(file, spec)
         net = StarNet(spec)
         tensors = {name: value.float() for name, value in load_file(file.path).items()}
         missing, unexpected = net.load_state_dict(tensors, strict=False)
@@ -36,6 +38,16 @@ def load_net(file: ModelFile) -> StarNet:
     if missing or unexpected:
         raise ModelError(f"{file.path} lacks weights of its network, such as {(missing or unexpected)[0]}; retrain it")
     return net
+
+
+def _check_size(file: ModelFile, spec: NetSpec) -> None:
+    """Refuse a card that asks for a network for which the file cannot hold the weights, before memory is taken."""
+    with torch.device("meta"):
+        weights = sum(value.numel() for value in StarNet(spec).state_dict().values())
+    if weights > file.path.stat().st_size:
+        raise ModelError(
+            f"{file.path}: its card asks for {weights:,} weights, more than the file has bytes; copy the file again"
+        )
 
 
 def begun_from(path: Path, spec: NetSpec, classes: tuple[str, ...] = ()) -> StarNet:

@@ -10,6 +10,8 @@ nothing.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,14 +30,18 @@ MEAN, SPREAD = 170.0, 60.0
 """Grey levels that the network's input is centred on, and that are 1 in it."""
 
 
+Width = Annotated[int, Field(ge=1, le=4096)]
+Depth = Annotated[int, Field(ge=0, le=64)]
+
+
 class NetSpec(Spec):
     """The network's size; stored in the model file."""
 
-    widths: tuple[int, int, int] = (16, 32, 96)
+    widths: tuple[Width, Width, Width] = (16, 32, 96)
     """Channels at strides 2, 4 and 8."""
-    blocks: tuple[int, int, int] = (1, 1, 2)
+    blocks: tuple[Depth, Depth, Depth] = (1, 1, 2)
     """Residual blocks at strides 2, 4 and 8."""
-    head: int = Field(32, ge=8)
+    head: int = Field(32, ge=8, le=4096)
     """Channels of the last layer before the outputs."""
     rays: int = Field(32, ge=8, le=128)
     """Radial distances per pixel, counter-clockwise in (x, y) from the x axis."""

@@ -160,11 +160,16 @@ def gather(folder: Path) -> FolderResult:
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            return [row for row in csv.DictReader(file) if row.get("id")]
+            return [row for row in csv.DictReader(file) if row.get("id") and _is_name(row["id"])]
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"{path} cannot be read ({error}); move it away and run again") from error
+
+
+def _is_name(text: str) -> bool:
+    """Return whether ``text`` is the name of a folder in the output folder, and no way out of it."""
+    return "/" not in text and "\0" not in text and text not in (".", "..")
 
 
 def _slide(out: Path, name: str, row: Mapping[str, str]) -> SlideResult:

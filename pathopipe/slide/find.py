@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathopipe.errors import ConfigError
+from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.slide import dicom
 from pathopipe.slide.kinds import TILE_STORE, is_output, is_slide_file, is_zarr
 from pathopipe.slide.manifest import Row, read_manifest
@@ -59,7 +60,7 @@ class FoundSlides:
         return tuple(said)
 
 
-def find_slides(paths: Sequence[str | Path]) -> FoundSlides:
+def find_slides(paths: Sequence[str | Path], limits: LimitsSpec = LIMITS) -> FoundSlides:
     """Find the slides that ``paths`` mean.
 
     A file named explicitly is a slide whatever its extension; a folder is searched with all its subfolders, hidden
@@ -71,11 +72,13 @@ def find_slides(paths: Sequence[str | Path]) -> FoundSlides:
     ------
     ConfigError
         If a manifest is wrong, gives two slides one id or one slide two, or nothing is found at all.
+    LimitError
+        If a manifest is larger than ``limits`` allow.
     """
     search = _Search()
     rows: dict[str, Row] = {}
     repeated: list[str] = []
-    for row in _rows(paths, search):
+    for row in _rows(paths, search, limits):
         key = _same(row.path)
         if key not in rows:
             rows[key] = row
@@ -91,14 +94,14 @@ def find_slides(paths: Sequence[str | Path]) -> FoundSlides:
     return FoundSlides(slides, dict(search.ignored), tuple(repeated), tuple(search.unreadable))
 
 
-def _rows(paths: Sequence[str | Path], search: _Search) -> Iterator[Row]:
+def _rows(paths: Sequence[str | Path], search: _Search, limits: LimitsSpec) -> Iterator[Row]:
     for given in paths:
         text = os.fspath(given)
         path = Path(text)
         if "://" in text:
             yield Row(text, None, None, text)
         elif path.suffix.lower() == ".csv":
-            yield from read_manifest(path)
+            yield from read_manifest(path, limits)
         elif path.is_dir() and not is_zarr(path):
             yield from (Row(str(slide), None, None, str(slide)) for slide in search.slides(path))
         else:
@@ -157,9 +160,12 @@ def _same(path: str) -> str:
     """Return a key that two names of one slide share: links resolved, and all files of a DICOM series alike."""
     if "://" in path:
         return path
-    real = Path(path).resolve()
-    if real.is_dir() and not is_zarr(real):
-        return str(real)
+    try:
+        real = Path(path).resolve()
+        if real.is_dir() and not is_zarr(real):
+            return str(real)
+    except (OSError, RuntimeError):  # a name that is too long, links in a circle: it fails alone, when it is opened
+        return path
     uid = dicom.series(real) if real.suffix.lower() == ".dcm" else None
     return f"{real.parent}\n{uid}" if uid else str(real)
 

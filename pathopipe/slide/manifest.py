@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathopipe.errors import ConfigError
+from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.slide.scale import HIGHEST_MPP, LOWEST_MPP, number
 
 COLUMNS = ("slide", "mpp", "id")
@@ -24,7 +25,7 @@ class Row:
     """Where it stands, for messages: "slides.csv, line 3"."""
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Path, limits: LimitsSpec = LIMITS) -> list[Row]:
     """Read a manifest: a header with the column ``slide`` and, if wanted, ``mpp`` and ``id``; others are left alone.
 
     Raises
@@ -33,6 +34,7 @@ def read_manifest(path: Path) -> list[Row]:
         If it cannot be read, lacks the column, or a row is wrong; the message names the line.
     """
     try:
+        limits.check("max_table_bytes", path.stat().st_size, f"the manifest {path}: bytes")
         # utf-8-sig: spreadsheets put a byte order mark before the header.
         with path.open(encoding="utf-8-sig", newline="") as stream:
             # Spreadsheets write semicolons where the comma is the decimal sign.
@@ -73,6 +75,13 @@ def _row(manifest: Path, place: str, values: dict[str, str]) -> Row:
             raise ConfigError(
                 f"{place}: mpp is {values['mpp']!r}; it must be {LOWEST_MPP:g}–{HIGHEST_MPP:g} µm per pixel"
             )
-    name = values["slide"]
-    slide = name if "://" in name else str(manifest.parent / Path(name).expanduser())
-    return Row(slide, mpp, values["id"] or None, place)
+    return Row(_path(manifest, place, values["slide"]), mpp, values["id"] or None, place)
+
+
+def _path(manifest: Path, place: str, name: str) -> str:
+    if "\0" in name:
+        raise ConfigError(f"{place}: the slide's name has a zero byte in it")
+    try:
+        return name if "://" in name else str(manifest.parent / Path(name).expanduser())
+    except RuntimeError as error:  # "~someone" where there is no such user
+        raise ConfigError(f"{place}: {name}: {error}") from None

@@ -77,10 +77,13 @@ def stem(path: str) -> str:
 
 
 def safe(name: str) -> str:
-    """Return ``name`` as a folder may be called: no separators or control characters, no dot in front."""
+    """Return ``name`` as a folder may be called: no separators or control characters, no dot in front.
+
+    Nor a sign by which a spreadsheet knows a formula, and a command line an option: ids are in ``summary.csv``.
+    """
     kept = "".join("_" if sign in '/\\:*?"<>|' or not sign.isprintable() else sign for sign in name)
     kept = kept.strip().encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
-    if kept.startswith("."):
+    if kept.startswith((".", "=", "+", "-", "@")):
         kept = "_" + kept[1:]
     return f"{kept}_" if kept.casefold() in TAKEN else kept or "slide"
 

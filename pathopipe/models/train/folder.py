@@ -16,6 +16,7 @@ from pathopipe.models.train.classes import ClassTable
 from pathopipe.models.train.sample import Listed, Sample, sample_of
 from pathopipe.models.train.sets import ImageSet
 from pathopipe.models.train.spec import TrainSpec
+from pathopipe.pictures import check_picture
 
 Row = tuple[int, dict[str, str]]
 
@@ -98,6 +99,8 @@ def _number(text: str, path: Path, line: int, whole: bool = False) -> float:
 
 def _load(path: Path, images: ImageSet, spec: TrainSpec, weight: float, tables: _Tables) -> Sample:
     label_path = images.folder / "labels" / path.name
+    check_picture(path)
+    check_picture(label_path)
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     label_image = cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)
     if bgr is None or label_image is None:
@@ -114,16 +117,15 @@ def _load(path: Path, images: ImageSet, spec: TrainSpec, weight: float, tables: 
 def _marks(labels: NDArray[np.int32], name: str, tables: _Tables, images: ImageSet) -> NDArray[np.uint8]:
     """Return (h, w) the marks of the classes of the nuclei in ``labels``."""
     known = tables.marks.get(name, {})
-    beyond = max(known, default=0)
-    mark_of = np.full(max(int(labels.max()), beyond) + 1, tables.unlisted, np.uint8)
-    mark_of[0] = 0
-    mark_of[list(known)] = list(known.values())
     strange = sorted(set(known) - set(np.unique(labels).tolist()))
     if strange:
         raise ModelError(
             f"{images.folder / 'classes.csv'}: {name} has no instance {strange[0]} in its labels; "
             "are the tables of other labels?"
         )
+    mark_of = np.full(int(labels.max()) + 1, tables.unlisted, np.uint8)
+    mark_of[0] = 0
+    mark_of[list(known)] = list(known.values())
     return np.asarray(mark_of[labels], np.uint8)
 
 
