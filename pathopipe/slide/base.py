@@ -76,6 +76,8 @@ class SlideInfo:
     """Digest of the file's size and of parts of its content, stable across renames and copies; never a full read."""
     unusual: tuple[str, ...]
     """Remarks for the user, one sentence each."""
+    decoding: str = ""
+    """How its pixels are decoded, in words."""
 
     @property
     def scale(self) -> Scale:

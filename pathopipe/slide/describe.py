@@ -13,6 +13,7 @@ def describe(info: SlideInfo) -> dict[str, Any]:
     return {
         "path": info.path,
         "reader": info.reader,
+        "decoding": info.decoding or None,
         "vendor": info.vendor,
         "width_px": info.width,
         "height_px": info.height,
@@ -41,6 +42,7 @@ def as_text(info: SlideInfo) -> str:
     rows = [
         ("slide", info.path),
         ("reader", info.reader),
+        ("pixels", info.decoding or "not told"),
         ("vendor", info.vendor),
         ("size", f"{info.width} × {info.height} px{_millimetres(info)}"),
         ("mpp", _mpp(info)),

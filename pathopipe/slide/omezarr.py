@@ -19,7 +19,7 @@ from pathopipe.slide.levels import pyramid
 from pathopipe.slide.pyramid import PyramidSlide
 from pathopipe.slide.remarks import remarks
 
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, ImportError)
+_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, ArithmeticError, ImportError)
 _RGB = ("FF0000", "00FF00", "0000FF")
 
 
@@ -195,6 +195,7 @@ def _info(path: str, image: _Image, spec: SlideSpec) -> SlideInfo:
         bounds=None,
         identity=_identity(path, image),
         unusual=(*found.remarks, *remarks(levels, None, None)),
+        decoding="by Zarr",
     )
 
 

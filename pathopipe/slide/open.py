@@ -16,7 +16,7 @@ from pathopipe.slide.dicom import series_in
 from pathopipe.slide.header import check_header
 from pathopipe.slide.kinds import is_zarr
 
-BUILT_IN = ("openslide", "tiffslide", "omezarr")
+BUILT_IN = ("direct", "openslide", "tiffslide", "omezarr")
 """Asked first, in this order; then other packages' readers by name."""
 
 

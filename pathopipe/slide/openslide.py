@@ -43,16 +43,7 @@ class OpenSlideReader:
         SlideError
             If OpenSlide does not open it; the message is OpenSlide's reason.
         """
-        if "://" in path:
-            raise SlideError("OpenSlide reads local files only")
-        file = str(dicom.any_file(Path(path))) if Path(path).is_dir() else path
-        handle = _opened(file)
-        try:
-            info = _info(path, file, handle, spec)
-        except SlideError:
-            handle.close()
-            raise
-        return PyramidSlide(info, OpenSlidePixels(file, handle))
+        return PyramidSlide(*open_pixels(path, spec))
 
 
 class OpenSlidePixels:
@@ -69,6 +60,10 @@ class OpenSlidePixels:
         self._handle: openslide.OpenSlide | None = handle
         self._downsamples = tuple(handle.level_downsamples)
 
+    def is_exact(self, index: int) -> bool:
+        """Return whether OpenSlide gives the pixels of level ``index`` as they are, without interpolating."""
+        return bool(self._downsamples[index].is_integer())
+
     def read_level(self, index: int, box: Box) -> NDArray[np.uint8]:
         """Return ``box`` of level ``index`` as RGB uint8 (height, width, 3).
 
@@ -82,7 +77,7 @@ class OpenSlidePixels:
         SlideError
             If OpenSlide cannot decode the pixels.
         """
-        if self._downsamples[index].is_integer():
+        if self.is_exact(index):
             return self._read(index, box)
         result = np.empty((box.height, box.width, 3), np.uint8)
         for y in range(box.y0 // CELL * CELL, box.y1, CELL):
@@ -119,6 +114,25 @@ class OpenSlidePixels:
         """Release the file, as soon as no thread reads from it any more."""
         with self._lock:
             self._handle = None
+
+
+def open_pixels(path: str, spec: SlideSpec) -> tuple[SlideInfo, OpenSlidePixels]:
+    """Return the facts and pixels of the slide at ``path``: a file, or a folder that holds one DICOM series.
+
+    Raises
+    ------
+    SlideError
+        If OpenSlide does not open it; the message is OpenSlide's reason.
+    """
+    if "://" in path:
+        raise SlideError("OpenSlide reads local files only")
+    file = str(dicom.any_file(Path(path))) if Path(path).is_dir() else path
+    handle = _opened(file)
+    try:
+        return _info(path, file, handle, spec), OpenSlidePixels(file, handle)
+    except SlideError:
+        handle.close()
+        raise
 
 
 def _rgb(handle: openslide.OpenSlide, index: int, box: Box, downsample: float) -> NDArray[np.uint8]:
@@ -160,6 +174,7 @@ def _info(path: str, file: str, handle: openslide.OpenSlide, spec: SlideSpec) ->
         bounds=bounds,
         identity=_identity(Path(file)),
         unusual=(*found.remarks, *remarks(levels, objective, bounds, everything)),
+        decoding="by OpenSlide",
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pathopipe.geometry import Box, Rect
 from pathopipe.slide.base import SlideInfo
-from pathopipe.slide.levels import level_for
+from pathopipe.slide.levels import fits, level_for, shrunk
 from pathopipe.slide.resample import edges, resample, span
 
 WHITE = 255
@@ -38,6 +38,27 @@ class Pixels(Protocol):
         ...
 
 
+class Shrinking(Protocol):
+    """What a reader gives that can decode a level smaller, for less work than decoding and averaging it."""
+
+    def shrinks(self, index: int) -> tuple[int, ...]:
+        """Return the whole factors by which level ``index`` can be decoded smaller, ascending from 1."""
+        ...
+
+    def read_shrunk(self, index: int, shrink: int, box: Box) -> NDArray[np.uint8]:
+        """Return ``box`` (pixels of the level made smaller by ``shrink``) as RGB uint8 (height, width, 3).
+
+        The smaller level's size is the level's divided by ``shrink`` and rounded up; beyond the level it is white.
+        A pixel must not depend on the box that it is read in.
+
+        Raises
+        ------
+        SlideError
+            If the pixels cannot be decoded.
+        """
+        ...
+
+
 class PyramidSlide:
     """The :class:`~pathopipe.slide.base.Slide` of every built-in reader.
 
@@ -47,11 +68,14 @@ class PyramidSlide:
         Facts about the slide.
     pixels : Pixels
         Where its pixels come from; closed with the slide.
+    shrinking : Shrinking, optional
+        The same, decoded smaller.
     """
 
-    def __init__(self, info: SlideInfo, pixels: Pixels) -> None:
+    def __init__(self, info: SlideInfo, pixels: Pixels, shrinking: Shrinking | None = None) -> None:
         self._info = info
         self._pixels = pixels
+        self._shrinking = shrinking
 
     @property
     def info(self) -> SlideInfo:
@@ -73,8 +97,8 @@ class PyramidSlide:
         """
         if width < 1 or height < 1 or not (rect.width > 0 and rect.height > 0):
             raise ValueError(f"cannot read {rect} as {width} × {height} pixels: nothing is asked for")
-        index = level_for(self._info.levels, rect.width / width, rect.height / height)
-        level = self._info.levels[index]
+        index, shrink = self._source(rect.width / width, rect.height / height)
+        level = shrunk(self._info.levels[index], shrink)
         if self._is_outside(rect):
             return np.full((height, width, 3), WHITE, np.uint8)
         if rect.width / level.downsample_x * rect.height / level.downsample_y > MOST_PIXELS and width * height > 1:
@@ -82,10 +106,21 @@ class PyramidSlide:
         x = edges(rect.x0 / level.downsample_x, rect.x1 / level.downsample_x, width)
         y = edges(rect.y0 / level.downsample_y, rect.y1 / level.downsample_y, height)
         (x0, x1), (y0, y1) = span(x), span(y)
-        pixels = self._padded(index, Box(x0, y0, x1, y1))
+        pixels = self._padded(index, shrink, Box(x0, y0, x1, y1))
         if pixels is None:
             return np.full((height, width, 3), WHITE, np.uint8)
         return resample(pixels, x - x0, y - y0)
+
+    def _source(self, scale_x: float, scale_y: float) -> tuple[int, int]:
+        """Return the level to read for that many level-0 pixels a pixel, and by how much smaller it is decoded."""
+        # Tiles of one grid differ in the last bits of their scale, and must all be read from the same source.
+        scale_x, scale_y = round(scale_x, 6), round(scale_y, 6)
+        index = level_for(self._info.levels, scale_x, scale_y)
+        if self._shrinking is None:
+            return index, 1
+        level = self._info.levels[index]
+        steps = scale_x / level.downsample_x, scale_y / level.downsample_y
+        return index, max(each for each in self._shrinking.shrinks(index) if fits(each, *steps))
 
     def _is_outside(self, rect: Rect) -> bool:
         return rect.x1 <= 0 or rect.y1 <= 0 or rect.x0 >= self._info.width or rect.y0 >= self._info.height
@@ -101,13 +136,16 @@ class PyramidSlide:
         left = self.read(rect._replace(x1=x), half, height)
         return np.concatenate([left, self.read(rect._replace(x0=x), width - half, height)], axis=1)
 
-    def _padded(self, index: int, box: Box) -> NDArray[np.uint8] | None:
-        """Return ``box`` of a level, white where it lies outside; None where all of it does."""
-        level = self._info.levels[index]
+    def _padded(self, index: int, shrink: int, box: Box) -> NDArray[np.uint8] | None:
+        """Return ``box`` of a level decoded smaller, white where it lies outside; None where all of it does."""
+        level = shrunk(self._info.levels[index], shrink)
         inside = box.clipped(Box(0, 0, level.width, level.height))
         if not inside.area:
             return None
-        pixels = self._pixels.read_level(index, inside)
+        if self._shrinking is None or shrink == 1:
+            pixels = self._pixels.read_level(index, inside)
+        else:
+            pixels = self._shrinking.read_shrunk(index, shrink, inside)
         if inside == box:
             return pixels
         padded = np.full((box.height, box.width, 3), WHITE, np.uint8)

@@ -122,8 +122,7 @@ def _interpolates(along: NDArray[np.float64]) -> bool:
 
 def _whole_step(along: NDArray[np.float64]) -> int:
     """Return the step where all edges lie on whole pixels and are equally far apart, else 0."""
-    if _interpolates(along):
-        return 0
-    step = round(float(along[1] - along[0]))
-    regular = np.array_equal(along, along[0] + step * np.arange(len(along))) and float(along[0]).is_integer()
-    return step if regular else 0
+    # The ends tell: edges between them are in equal steps, but for rounding that the grid has taken away.
+    start, stop, count = float(along[0]), float(along[-1]), len(along) - 1
+    step, rest = divmod(stop - start, count)
+    return int(step) if start.is_integer() and not rest else 0

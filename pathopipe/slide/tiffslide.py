@@ -34,7 +34,7 @@ PREMULTIPLIED = 1
 # What tifffile, tiffslide and the codecs raise on files that are damaged or of an unforeseen kind.
 _BROKEN = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, RuntimeError, ImportError,
-    struct.error, TiffFileError, ElementTree.ParseError,
+    ArithmeticError, struct.error, TiffFileError, ElementTree.ParseError,
 )  # fmt: skip
 
 
@@ -141,6 +141,7 @@ def _info(path: str, handle: TiffSlide, spec: SlideSpec) -> SlideInfo:
         bounds=bounds,
         identity=_identity(handle),
         unusual=(*found.remarks, *remarks(levels, objective, bounds, everything)),
+        decoding="by tifffile",
     )
 
 

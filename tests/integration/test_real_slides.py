@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,8 +21,8 @@ def slides(real_data):
 @pytest.mark.parametrize(
     ("name", "reader", "size", "mpp", "source"),
     [
-        ("cmu-1-small-region.svs", "openslide", (2220, 2967), 0.499, "openslide.mpp-x"),
-        ("openslide-python-small.svs", "openslide", (16, 16), 0.499, "openslide.mpp-x"),
+        ("cmu-1-small-region.svs", "direct", (2220, 2967), 0.499, "openslide.mpp-x"),
+        ("openslide-python-small.svs", "direct", (16, 16), 0.499, "openslide.mpp-x"),
         ("openslide-python-boxes-dicom", "openslide", (16, 16), 0.499, "openslide.mpp-x"),
         ("openslide-python-boxes-dicom/openslide-python-boxes_1.dcm", "openslide", (16, 16), 0.499, "openslide.mpp-x"),
         ("slideio-test3-DAPI.ndpi", "openslide", (3968, 4864), 0.2282, "openslide.mpp-x"),
@@ -71,7 +73,7 @@ def test_slides_whose_scale_the_user_must_give(slides, name, told):
 def test_what_no_reader_opens_has_a_reason_for_each(slides, name, reasons):
     with pytest.raises(UnreadableSlideError) as caught:
         open_slide(slides / "negative" / name)
-    assert set(caught.value.reasons) == {"openslide", "tiffslide", "omezarr"}
+    assert set(caught.value.reasons) == {"direct", "openslide", "tiffslide", "omezarr"}
     for reader, part in reasons.items():
         with pytest.raises(SlideError, match=part):
             raise SlideError(caught.value.reasons[reader])
@@ -84,6 +86,41 @@ def test_readers_decode_the_same_pixels(slides):
             with open_slide(slides / name, SlideSpec(reader=reader)) as slide:
                 read.append(slide.read(Rect(400, 500, 1424, 1524), size, size).astype(int))
         assert np.abs(read[0] - read[1]).max() <= 1, name
+
+
+def test_tiles_are_decoded_to_openslides_pixels(slides):
+    for name in ("cmu-1-small-region.svs", "wsic-CMU-1-badmpp.jpeg.tiff", "openslide-python-small.svs"):
+        with (
+            open_slide(slides / name) as direct,
+            open_slide(slides / name, SlideSpec(reader="openslide")) as openslide,
+        ):
+            assert direct.info.reader == "direct"
+            size = direct.info.width, direct.info.height
+            assert np.array_equal(direct.read(Rect(0, 0, *size), *size), openslide.read(Rect(0, 0, *size), *size))
+            facts = replace(direct.info, reader="openslide", decoding=openslide.info.decoding)
+            assert facts == openslide.info
+
+
+def test_half_and_quarter_are_decoded_to_nearly_the_mean_of_areas(slides):
+    for name in ("cmu-1-small-region.svs", "wsic-CMU-1-badmpp.jpeg.tiff"):
+        with (
+            open_slide(slides / name) as direct,
+            open_slide(slides / name, SlideSpec(reader="openslide")) as openslide,
+        ):
+            for scale in (2, 4):
+                width, height = direct.info.width // scale, direct.info.height // scale
+                rect = Rect(0, 0, width * scale, height * scale)
+                off = np.abs(direct.read(rect, width, height).astype(int) - openslide.read(rect, width, height))
+                assert off.mean() < 0.5
+                assert np.quantile(off, 0.999) <= 12
+
+
+@pytest.mark.parametrize(
+    "name", ["tcga-cr-7395-01a-01-ts1.svs", "openslide-python-boxes.tiff", "slideio-test3-DAPI.ndpi"]
+)
+def test_what_is_not_jpeg_tiles_is_left_to_openslide(slides, name):
+    with open_slide(slides / name) as slide:
+        assert (slide.info.reader, slide.info.decoding) == ("openslide", "by OpenSlide")
 
 
 def test_openslide_interpolates_levels_of_a_broken_downsample_by_little(slides):

@@ -8,6 +8,7 @@ import pytest
 
 from pathopipe.errors import ConfigError, SlideError, UnreadableSlideError
 from pathopipe.slide import Reader, Slide, SlideSpec, open_slide
+from pathopipe.slide.direct import DirectReader
 from pathopipe.slide.omezarr import OmeZarrReader
 from pathopipe.slide.openslide import OpenSlideReader
 from pathopipe.slide.tiffslide import TiffSlideReader
@@ -16,9 +17,9 @@ from tests.support.drawn_slides import noise, write_tiff
 
 def test_the_readers_are_readers(tmp_path):
     path = write_tiff(tmp_path / "a.tif", [noise(300, 300)])
-    readers: list[Reader] = [OpenSlideReader(), TiffSlideReader(), OmeZarrReader()]
-    assert [reader.name for reader in readers] == ["openslide", "tiffslide", "omezarr"]
-    slide: Slide = readers[0].open(str(path), SlideSpec())
+    readers: list[Reader] = [DirectReader(), OpenSlideReader(), TiffSlideReader(), OmeZarrReader()]
+    assert [reader.name for reader in readers] == ["direct", "openslide", "tiffslide", "omezarr"]
+    slide: Slide = readers[1].open(str(path), SlideSpec())
     slide.close()
 
 
@@ -28,6 +29,7 @@ def test_one_error_lists_every_readers_reason(tmp_path):
     with pytest.raises(UnreadableSlideError) as caught:
         open_slide(path)
     assert caught.value.reasons == {
+        "direct": "not a TIFF file",
         "openslide": "not a format that OpenSlide knows",
         "tiffslide": "not a TIFF file",
         "omezarr": "a file, not an OME-Zarr folder",
@@ -46,7 +48,9 @@ def test_only_the_named_reader_is_asked(tmp_path):
 
 def test_an_unknown_reader_is_a_wrong_setting(tmp_path):
     path = write_tiff(tmp_path / "a.tif", [noise(300, 300)])
-    with pytest.raises(ConfigError, match="no reader named 'bioformats'; there are: omezarr, openslide, tiffslide"):
+    with pytest.raises(
+        ConfigError, match="no reader named 'bioformats'; there are: direct, omezarr, openslide, tiffslide"
+    ):
         open_slide(path, SlideSpec(reader="bioformats"))
 
 
@@ -90,7 +94,6 @@ def test_a_truncated_slide_is_told_when_it_is_opened(tmp_path):
 
 
 def test_importing_the_room_loads_no_decoder():
-    code = (
-        "import pathopipe.slide, sys; print([m for m in ('openslide', 'tiffslide', 'zarr', 'cv2') if m in sys.modules])"
-    )
+    decoders = ("openslide", "simplejpeg", "tiffslide", "zarr", "cv2")
+    code = f"import pathopipe.slide, sys; print([m for m in {decoders} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -74,7 +74,7 @@ def test_aperio_facts(tmp_path):
     path = write_svs(tmp_path / "a.svs", [full, halved(full, 4)], mpp="0.2521", power="40")
     with open_slide(path) as slide:
         info = slide.info
-    assert (info.reader, info.vendor, info.objective) == ("openslide", "aperio", 40.0)
+    assert (info.reader, info.vendor, info.objective) == ("direct", "aperio", 40.0)
     assert (info.width, info.height) == (1000, 700)
     assert [level.downsample_x for level in info.levels] == [1.0, 4.0]
     assert (info.scale.x, info.scale.y, info.scale.source) == (0.2521, 0.2521, "openslide.mpp-x")
