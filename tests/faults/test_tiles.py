@@ -151,6 +151,7 @@ def test_a_slide_of_which_nothing_can_be_read_failed(slide, tmp_path, dark):
 
 def test_a_slide_that_goes_away_in_the_middle_fails_and_keeps_its_tiles(slide, tmp_path, dark):
     run(tmp_path / "whole", slide)
+    dark.batches.clear()
     away = slide.with_name("away")
 
     def fails(tiles):
@@ -173,6 +174,7 @@ def test_a_slide_that_goes_away_in_the_middle_fails_and_keeps_its_tiles(slide, t
 def test_a_slide_that_is_replaced_in_the_middle_is_no_mixture(slide, tmp_path, dark):
     draw(tmp_path / "other.svs", seed=1)
     run(tmp_path / "other", tmp_path / "other.svs")
+    dark.batches.clear()
 
     def fails(tiles):
         if len(dark.batches) == 5:
