@@ -25,7 +25,7 @@ import zarr
 from drawn import drawn_slide
 from rows import Row, main, skipped
 
-from pathopipe.geometry import Box, Frame
+from pathopipe.geometry import Box, Frame, Rect
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card, load_predictor
 from pathopipe.slide.open import open_slide
@@ -34,6 +34,7 @@ from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import GridSpec, TileGrid
 
 SIDE, QUICK_SIDE = 8192, 3072
+WIDE = (24576, 8192)
 ROUNDS = 3
 REAL = Path("slides") / "cmu-1-small-region.svs"
 UNIT = "CPU ms a working MP"
@@ -72,6 +73,7 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
         yield from of_case(case("real slide of 0.499 µm/px, at its own", real, 0.499, spec), given.folder, network)
     else:
         yield skipped("real slide", f"no {real} (set PATHOPIPE_TEST_DATA)")
+    yield from of_wide_slide(spec)
 
 
 def case(name: str, path: Path, mpp: float, spec: ModelSpec) -> Case:
@@ -124,6 +126,27 @@ def of_case(case: Case, folder: Path, network: float) -> Iterator[Row]:
     size, slide = bytes_of(path / "0"), case.path.stat().st_size
     yield Row(f"{case.name}: size of the store", size / 1e6, "MB", f"the slide: {slide / 1e6:.1f} MB", size / slide)
     emptied(path)
+
+
+def of_wide_slide(spec: ModelSpec) -> Iterator[Row]:
+    """Count how often chunks are decoded where a row of tiles does not fit a worker's memory and nothing is stored."""
+    card = load_card(spec)
+    grid = TileGrid.cover(*WIDE, GridSpec(), card.halo_px, card.stride_px)
+    frame = Frame.at(0.5, *WIDE, 0.5, 0.5)
+    for chunk_px in (256, 512, 1024):
+        store = TileStore(None, Blank(), frame, chunk_px)
+        chunks = store.count(tile.read for tile in grid).needed
+        for tile in grid:
+            store.read(tile.read.clipped(frame.box))
+        told = f"{WIDE[0]:,} px wide slide: a chunk of {chunk_px} px is decoded without a store"
+        yield Row(told, store.decoded / chunks, "times", "with a store: 1", note="one worker")
+
+
+class Blank:
+    """A slide of white pixels that cost nothing."""
+
+    def read(self, _: Rect, width: int, height: int) -> np.ndarray:
+        return np.broadcast_to(np.uint8(255), (height, width, 3))
 
 
 def cost_of_network(spec: ModelSpec) -> float:
