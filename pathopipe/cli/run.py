@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -195,11 +196,15 @@ def analyse(found: FoundSlides, out: Path, config: Config, level: int, shard: Sh
 
 @contextmanager
 def _told_when_interrupted() -> Iterator[None]:
+    """Let batch systems end a run as Ctrl-C does: SIGTERM leaves no process behind, and tells the user what to do."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         print("interrupted; what is done is kept: run the same command again to go on", file=sys.stderr)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None) -> int:
