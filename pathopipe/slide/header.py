@@ -8,13 +8,17 @@ and believes nothing. A header that cannot be understood is left to the readers,
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Iterator
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+
+from pathopipe.errors import SlideError
 from pathopipe.limits import LimitsSpec
 
 _WIDTH, _HEIGHT, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
@@ -28,8 +32,41 @@ _MOST_ENTRIES = 4096
 _MOST_METADATA = 2000
 """Metadata files of a Zarr that are looked into."""
 
-Entries = dict[int, tuple[int, int | None]]
-"""Tag to its count of values and, where it is one whole number, the value."""
+_WIDTHS = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value of those TIFF types that have more than one."""
+_CODED = 12
+"""Bytes that a pixel of a tile takes at most: four channels of 16 bits, and a code may add half."""
+_LONGEST_HEAD = 1 << 20
+"""Bytes that a tile may take besides its pixels: tables, profiles, comments."""
+
+
+class Entry(NamedTuple):
+    """One tag of a directory."""
+
+    kind: int
+    """TIFF type."""
+    number: int
+    """Of values."""
+    width: int
+    """Bytes of a value."""
+    place: int
+    """Where in the file the values are."""
+    value: int | None
+    """Where it is one whole number."""
+
+
+class Directory(NamedTuple):
+    """One picture of a TIFF."""
+
+    order: str
+    """Of bytes, as struct has it."""
+    entries: dict[int, Entry]
+    """By tag."""
+
+    def value(self, tag: int, otherwise: int) -> int:
+        """Return the whole number of ``tag``, or ``otherwise`` where there is none."""
+        entry = self.entries.get(tag)
+        return otherwise if entry is None or entry.value is None else entry.value
 
 
 def check_header(path: str, limits: LimitsSpec) -> None:
@@ -39,6 +76,8 @@ def check_header(path: str, limits: LimitsSpec) -> None:
     ------
     LimitError
         If a block, the number of blocks or the number of pictures is above its limit.
+    SlideError
+        If a TIFF lists fewer tiles than its pictures have, or values and tiles that are too long to be true.
     """
     if "://" in path:
         return
@@ -48,29 +87,57 @@ def check_header(path: str, limits: LimitsSpec) -> None:
                 _check_array(file, limits)
         else:
             with open(path, "rb") as stream:
-                for number, entries in enumerate(_directories(stream), 1):
+                for number, directory in enumerate(_directories(stream), 1):
                     limits.check("max_levels", number, f"{path}: pictures in the file")
-                    _check_picture(path, entries, limits)
+                    _check_picture(path, directory, limits)
+                    _check_lengths(path, stream, directory)
+    except SlideError:
+        raise
     except (OSError, struct.error):
         return
 
 
-def _check_picture(path: str, entries: Entries, limits: LimitsSpec) -> None:
-    def value(tag: int, otherwise: int) -> int:
-        found = entries.get(tag, (0, None))[1]
-        return otherwise if found is None else found
-
-    blocks = max(entries.get(tag, (0, None))[0] for tag in (_STRIPS, _TILES, _STRIP_SIZES, _TILE_SIZES))
+def _check_picture(path: str, directory: Directory, limits: LimitsSpec) -> None:
+    entries, value = directory.entries, directory.value
+    blocks = max(entries[tag].number if tag in entries else 0 for tag in (_STRIPS, _TILES, _STRIP_SIZES, _TILE_SIZES))
     limits.check("max_blocks", blocks, f"{path}: tiles or strips of a level")
     width, height = value(_WIDTH, 0), value(_HEIGHT, 0)
     if _TILE_WIDTH in entries:
-        pixels = value(_TILE_WIDTH, 0) * value(_TILE_HEIGHT, 0)
-        limits.check("max_block_px", pixels, f"{path}: pixels of a tile")
+        across, down = max(value(_TILE_WIDTH, 0), 1), max(value(_TILE_HEIGHT, 0), 1)
+        limits.check("max_block_px", across * down, f"{path}: pixels of a tile")
+        needed = -(-width // across) * -(-height // down)
+        if blocks < needed:  # OpenSlide would take hours to find that out, tile by tile
+            raise SlideError(f"{path} is damaged: {width} × {height} px are {needed:,} tiles, and it lists {blocks:,}")
     elif _NDPI not in entries:
         limits.check("max_block_px", width * min(height, value(_STRIP_ROWS, height)), f"{path}: pixels of a strip")
 
 
-def _directories(stream: BinaryIO) -> Iterator[Entries]:
+def _check_lengths(path: str, stream: BinaryIO, directory: Directory) -> None:
+    """Refuse values that are longer than the file, and tiles longer than any code makes of their pixels.
+
+    Raises
+    ------
+    SlideError
+        If there are such: OpenSlide would ask for as much memory, and end the process where there is none.
+    """
+    size = stream.seek(0, os.SEEK_END)
+    for tag, entry in directory.entries.items():
+        if entry.number * entry.width > size:
+            raise SlideError(
+                f"{path} is damaged: its tag {tag} claims {entry.number:,} values in a file of {size:,} bytes"
+            )
+    lengths = directory.entries.get(_TILE_SIZES)
+    if lengths is None or lengths.kind not in _NUMBERS:
+        return
+    stream.seek(lengths.place)
+    kind = np.dtype(directory.order + _NUMBERS[lengths.kind])
+    found = np.frombuffer(stream.read(lengths.number * kind.itemsize), kind)
+    most = _CODED * directory.value(_TILE_WIDTH, 0) * directory.value(_TILE_HEIGHT, 0) + _LONGEST_HEAD
+    if len(found) and int(found.max()) > most:
+        raise SlideError(f"{path} is damaged: it lists a tile of {int(found.max()):,} bytes")
+
+
+def _directories(stream: BinaryIO) -> Iterator[Directory]:
     """Yield the directories of a TIFF or BigTIFF in the order of the file, none twice."""
     order = {b"II": "<", b"MM": ">"}.get(stream.read(2))
     if order is None:
@@ -87,7 +154,9 @@ def _directories(stream: BinaryIO) -> Iterator[Entries]:
         count = struct.unpack(order + ("Q" if big else "H"), stream.read(8 if big else 2))[0]
         if count > _MOST_ENTRIES:
             return
-        yield _entries(stream, order, big, count)
+        yield Directory(order, _entries(stream, order, big, count))
+        # What is done with a directory moves the stream.
+        stream.seek(place + (8 + 20 * count if big else 2 + 12 * count))
         place = _number(stream, order, big)
 
 
@@ -95,16 +164,20 @@ def _number(stream: BinaryIO, order: str, big: bool) -> int:
     return int(struct.unpack(order + ("Q" if big else "I"), stream.read(8 if big else 4))[0])
 
 
-def _entries(stream: BinaryIO, order: str, big: bool, number: int) -> Entries:
-    size, head = (20, "HHQ") if big else (12, "HHI")
+def _entries(stream: BinaryIO, order: str, big: bool, number: int) -> dict[int, Entry]:
+    size, head, room = (20, "HHQ", 8) if big else (12, "HHI", 4)
+    start = stream.tell()
     data = stream.read(size * number)
-    found: Entries = {}
-    for start in range(0, len(data) - size + 1, size):
-        tag, kind, count = struct.unpack_from(order + head, data, start)
-        code = _NUMBERS.get(kind)
-        inline = code is not None and count == 1 and struct.calcsize(order + code) <= (8 if big else 4)
-        place = start + struct.calcsize(order + head)
-        found[tag] = (count, struct.unpack_from(order + str(code), data, place)[0] if inline else None)
+    found = {}
+    for at in range(0, len(data) - size + 1, size):
+        tag, kind, count = struct.unpack_from(order + head, data, at)
+        width, behind = _WIDTHS.get(kind, 1), at + size - room
+        inside = count * width <= room
+        value = None
+        if kind in _NUMBERS and count == 1 and inside:
+            value = int(struct.unpack_from(order + _NUMBERS[kind], data, behind)[0])
+        place = start + behind if inside else int(struct.unpack_from(order + ("Q" if big else "I"), data, behind)[0])
+        found[tag] = Entry(kind, count, width, place, value)
     return found
 
 

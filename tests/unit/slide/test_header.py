@@ -61,16 +61,16 @@ def test_ordinary_slides_pass_in_every_kind_of_tiff(tmp_path, options):
         check_header(str(tmp_path / "a.tif"), LimitsSpec(max_blocks=5))
 
 
-@pytest.mark.parametrize(("tag", "value", "setting"), [(322, 1 << 20, "max_block_px"), (257, 1 << 30, "max_slide_px")])
-def test_a_tile_or_slide_of_absurd_size_is_refused(svs, tag, value, setting):
+@pytest.mark.parametrize(
+    ("tag", "value", "told"),
+    [(322, 1 << 20, r"limits\.max_block_px"), (257, 1 << 30, r"is damaged: .* tiles, and it lists 6")],
+)
+def test_a_tile_or_slide_of_absurd_size_is_refused(svs, tag, value, told):
     data = changed(svs.read_bytes(), tag, value)
     data = changed(data, 323, value) if tag == 322 else changed(data, 256, 1 << 30)
     svs.write_bytes(data)
-    # OpenSlide or tifffile may see themselves that it cannot be: also an answer.
-    with pytest.raises((LimitError, SlideError)) as caught:
+    with pytest.raises((LimitError, SlideError), match=told):
         open_slide(svs)
-    if tag == 322:
-        assert f"limits.{setting}" in str(caught.value)
 
 
 def test_a_limit_can_be_raised(tmp_path):
@@ -124,7 +124,7 @@ def test_whatever_the_bytes_the_header_is_passed_or_refused_at_once(tmp_path_fac
         fuzzed[place] = value
     path.write_bytes(fuzzed[: data.draw(st.integers(0, len(fuzzed)))] if data.draw(st.booleans()) else fuzzed)
     began = time.process_time()
-    with suppress(LimitError):
+    with suppress(LimitError, SlideError):
         check_header(str(path), ROOM)
     assert time.process_time() - began < 5
 
