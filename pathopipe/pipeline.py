@@ -38,7 +38,7 @@ from pathopipe.scores.scale import scale_remark, sparse_remark, zoom_for
 from pathopipe.slide.base import Slide, SlideInfo
 from pathopipe.slide.describe import describe
 from pathopipe.slide.identity import modified
-from pathopipe.slide.open import open_slide
+from pathopipe.slide.open import open_slide, pinned
 from pathopipe.slide.patchy import PatchySlide
 from pathopipe.space import shortage
 from pathopipe.stitch.stitch import inside, stitch
@@ -178,7 +178,7 @@ def pixel_source(job: Job, slide: Slide, frame: Frame, tissue: Tissue) -> PixelS
             discard(path)  # of another slide, resolution or version: its pixels answer no question of this run
         TileStore.open(path, slide, frame, spec, tissue)
         clear_partial(path)
-    return PixelSource(job.slide, slide.info.identity, job.config.slide, frame, path, spec)
+    return PixelSource(job.slide, slide.info.identity, pinned(job.config.slide, slide.info), frame, path, spec)
 
 
 def analyse_tiles(

@@ -11,7 +11,7 @@ from pathopipe import registry
 from pathopipe.errors import LimitError, MissingDependencyError, SlideError, UnreadableSlideError
 from pathopipe.geometry import Rect
 from pathopipe.limits import LIMITS, LimitsSpec
-from pathopipe.slide.base import Reader, Slide, SlideSpec
+from pathopipe.slide.base import Reader, Slide, SlideInfo, SlideSpec
 from pathopipe.slide.dicom import series_in
 from pathopipe.slide.header import check_header
 from pathopipe.slide.kinds import is_zarr
@@ -60,6 +60,11 @@ def open_slide(path: str | Path, spec: SlideSpec | None = None, limits: LimitsSp
         except ImportError as error:
             reasons[name] = f"the reader cannot be loaded: {error}"
     raise UnreadableSlideError(text, reasons)
+
+
+def pinned(spec: SlideSpec, info: SlideInfo) -> SlideSpec:
+    """Return ``spec`` such that other processes open the slide with the reader that opened it here."""
+    return spec.model_copy(update={"reader": info.reader}) if info.reader in BUILT_IN else spec
 
 
 def _readers(asked: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from pathopipe.errors import ConfigError, SlideError, UnreadableSlideError
 from pathopipe.slide import Reader, Slide, SlideSpec, open_slide
 from pathopipe.slide.direct import DirectReader
 from pathopipe.slide.omezarr import OmeZarrReader
+from pathopipe.slide.open import pinned
 from pathopipe.slide.openslide import OpenSlideReader
 from pathopipe.slide.tiffslide import TiffSlideReader
 from tests.support.drawn_slides import noise, write_tiff
@@ -97,3 +99,10 @@ def test_importing_the_room_loads_no_decoder():
     decoders = ("openslide", "simplejpeg", "tiffslide", "zarr", "cv2")
     code = f"import pathopipe.slide, sys; print([m for m in {decoders} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_other_processes_take_the_reader_that_was_found(tmp_path):
+    spec = SlideSpec(mpp=0.3)
+    with open_slide(write_tiff(tmp_path / "a.tif", [noise(300, 300)]), spec) as slide:
+        assert pinned(spec, slide.info) == SlideSpec(reader="openslide", mpp=0.3)
+        assert pinned(spec, replace(slide.info, reader="of another package")) == spec
