@@ -1,58 +1,91 @@
-"""What the model costs on one CPU thread: the network and its post-processing, in CPU seconds a working megapixel.
+"""What the model costs on one CPU thread, in CPU seconds a working megapixel, beside the network as torch runs it.
 
     python benchmarks/cost.py [--model NAME|FILE] [--image FILE]
 
-Without an image, on tissue that pathopipe draws. bfloat16 is measured where the processor has it. The least of several
-rounds counts: what else runs on the machine only adds.
+Without an image, on tissue that pathopipe draws. What the processor has no instructions for is not measured. What is
+compared takes turns, and the least of several rounds counts: what else runs on the machine only adds.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from rows import Row, main, skipped
 
+from pathopipe.evaluation import evaluate_labels
+from pathopipe.evaluation.labels import painted
 from pathopipe.geometry import Box
-from pathopipe.models.card import read_model_file
+from pathopipe.models.base import ModelSpec
 from pathopipe.models.inference import infer
+from pathopipe.models.load import model_file
 from pathopipe.models.net_file import load_net
-from pathopipe.models.network import OUTPUT_STRIDE, folded
+from pathopipe.models.network import OUTPUT_STRIDE, StarNet, normalised
 from pathopipe.models.postprocess import decode
-from pathopipe.models.precision import takes_bf16
-from pathopipe.models.shipped import nuclei
+from pathopipe.models.precision import takes_bf16, takes_int8
+from pathopipe.models.predictor import StarPredictor
+from pathopipe.models.stain import measure
 from pathopipe.synth.region import draw_region
 from pathopipe.synth.spec import SynthSpec
 
-TILE = 1024
+TILE, QUICK_TILE = 1024, 256
 ROUNDS = 8
+UNIT = "CPU s a MP"
+CPU = torch.device("cpu")
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--model", type=Path, default=nuclei())
-    options.add_argument("--image", type=Path, help="A picture at the model's resolution, at least 1024 × 1024.")
-    chosen = options.parse_args()
+def rows(given: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    file = read_model_file(chosen.model)
-    net = folded(load_net(file)).to(memory_format=torch.channels_last)
-    tile = np.ascontiguousarray(picture(chosen.image)[:TILE, :TILE])[np.newaxis]
-    megapixels = tile.shape[1] * tile.shape[2] / 1e6
-    output = infer(net, tile, False)[0]
+    side = QUICK_TILE if given.quick else TILE
+    tile = np.ascontiguousarray(picture(given.image)[:side, :side])
+    batch, megapixels = tile[np.newaxis], tile.shape[0] * tile.shape[1] / 1e6
+    file = model_file(ModelSpec(name=given.model))
+    plain = load_net(file).eval()
+    runs = {name: StarPredictor(file, ModelSpec(name=given.model, device="cpu", **way)) for name, way in ways().items()}
+    found = {name: run.predict(batch)[0] for name, run in runs.items()}
+    exact, output = found["float32"], infer(runs["float32"]._net, batch, False)[0]
     longest = file.card.max_diameter_um / file.card.mpp
-    cells = len(decode(*output.maps[:2], output.distances, file.decode, OUTPUT_STRIDE, longest).score)
-    print(f"{cells} nuclei in {megapixels:.2f} megapixels")
-    ways: dict[str, Callable[[], object]] = {"network, float32": lambda: infer(net, tile, False)}
-    if takes_bf16("auto", torch.device("cpu")):
-        ways["network, bfloat16"] = lambda: infer(net, tile, True)
-    ways["post-processing"] = lambda: decode(*output.maps[:2], output.distances, file.decode, OUTPUT_STRIDE, longest)
-    for name, way in ways.items():
-        print(f"{name:18} {least(way) / megapixels:.3f} CPU s a megapixel")
+    timed: dict[str, Callable[[], object]] = {
+        "plain": lambda: as_torch_runs_it(plain, tile),
+        **{name: lambda run=run: infer(run._net, batch, run._bf16) for name, run in runs.items()},
+        "outlines": lambda: decode(*output.maps[:2], output.distances, file.decode, OUTPUT_STRIDE, longest),
+        "stains": lambda: measure(tile, exact),
+    }
+    seconds = {name: took / megapixels for name, took in least(timed, 1 if given.quick else ROUNDS).items()}
+    reference = f"the module as torch runs it: {seconds['plain']:.3f}"
+    for name in runs:
+        agreement = ""
+        if name != "float32":
+            same = evaluate_labels(*(painted(each.outlines, tile.shape[:2]) for each in (found[name], exact)))
+            agreement = f"{same.true_positives} of {len(exact)} nuclei as in float32, {same.false_positives} others"
+        yield Row(f"network, {name}", seconds[name], UNIT, reference, seconds[name] / seconds["plain"], note=agreement)
+    for name in {"bfloat16", "int8"} - set(runs):
+        yield skipped(f"network, {name}", "this processor has no instructions for it")
+    nuclei = f"{len(exact) / megapixels:,.0f} nuclei a MP"
+    yield Row("from maps to outlines", seconds["outlines"], UNIT, note=nuclei)
+    yield Row("stains inside the outlines", seconds["stains"], UNIT, note=nuclei)
+
+
+def ways() -> dict[str, dict[str, str]]:
+    """Return the settings of each way that the network can run on this processor."""
+    found = {"float32": {"int8": "off", "bf16": "off"}}
+    if takes_bf16("auto", CPU):
+        found["bfloat16"] = {"int8": "off", "bf16": "on"}
+    if takes_int8("auto", "auto", CPU):
+        found["int8"] = {"int8": "on", "bf16": "off"}
+    return found
+
+
+def as_torch_runs_it(net: StarNet, tile: np.ndarray) -> np.ndarray:
+    """Return all that ``net`` says about ``tile``, as a loop over tiles would ask it."""
+    with torch.no_grad():
+        return net(normalised(torch.from_numpy(tile.transpose(2, 0, 1).copy())[None])).numpy()
 
 
 def picture(path: Path | None) -> np.ndarray:
@@ -63,15 +96,22 @@ def picture(path: Path | None) -> np.ndarray:
     return draw_region(spec, Box(TILE, TILE, 2 * TILE, 2 * TILE)).rgb
 
 
-def least(way: Callable[[], object]) -> float:
-    """Return the least CPU seconds of several rounds."""
-    seconds = []
-    for _ in range(ROUNDS + 1):
-        began = time.process_time()
-        way()
-        seconds.append(time.process_time() - began)
-    return min(seconds[1:])
+def least(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the least CPU seconds of each of ``ways``, which take turns; a first round is not counted."""
+    seconds = dict.fromkeys(ways, float("inf"))
+    for index in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.process_time()
+            way()
+            if index:
+                seconds[name] = min(seconds[name], time.process_time() - began)
+    return seconds
+
+
+def more_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("--model", default="nuclei", help="A model's name or file.")
+    options.add_argument("--image", type=Path, help="A picture at the model's resolution, its sides multiples of 8.")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows, more_options)
