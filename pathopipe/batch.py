@@ -16,6 +16,7 @@ from pathopipe import __version__
 from pathopipe.anonymity import check_folder, shown_command, shown_settings
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
+from pathopipe.engine.fitness import fit_workers
 from pathopipe.errors import ClusterError, OutputDiskError, OutputInUseError, PathopipeError, StoreError, one_line
 from pathopipe.files import is_disks, unwritable, write_json, write_text
 from pathopipe.holding import hold, turn
@@ -94,9 +95,10 @@ def run_batch(
     ConfigError
         If ``out`` holds results under names and pseudonyms are asked for, or the other way round.
     """
-    _make(out)
+    out, config = _make(out), _wherever_workers_are(config)
     entries = (shard.part_of(found) if shard else found).slides
-    with hold(out, shard):
+    paths = [_absolute(entry.path) for entry in entries]
+    with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
         with turn(out):
             check_folder(out, found.key_id)
             rows = {row["id"]: row for row in read_summary(out)}
@@ -138,9 +140,10 @@ def run_tiling(
     OutputInUseError
         If another run is writing to ``out``.
     """
-    _make(out)
+    out, config = _make(out), _wherever_workers_are(config)
     failed, entries = 0, (shard.part_of(found) if shard else found).slides
-    with hold(out, shard):
+    paths = [_absolute(entry.path) for entry in entries]
+    with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
         check_folder(out, found.key_id)
         for number, entry in enumerate(entries, 1):
             progress.slide(number, len(entries), entry.id)
@@ -150,8 +153,16 @@ def run_tiling(
     return failed
 
 
-def _make(out: Path) -> None:
-    """Make the output folder.
+def _wherever_workers_are(config: Config) -> Config:
+    """Return ``config`` with the absolute path of a model file: workers may have been started elsewhere."""
+    name = config.model.name
+    if Path(name).suffix != ".safetensors":
+        return config
+    return config.model_copy(update={"model": config.model.model_copy(update={"name": str(Path(name).absolute())})})
+
+
+def _make(out: Path) -> Path:
+    """Make the output folder and return its absolute path.
 
     Raises
     ------
@@ -163,6 +174,7 @@ def _make(out: Path) -> None:
         open(out / LOCK, "a+b").close()
     except OSError as error:
         raise unwritable(out, error) from error
+    return out.absolute()
 
 
 def _survive(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from pathopipe.engine.fitness import Needs
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +26,28 @@ class Executor(Protocol):
     @property
     def description(self) -> str:
         """One line for the log, such as "2 processes on this machine"."""
+        ...
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether there are workers that were not started here and now, so that :meth:`require` has what to check."""
+        ...
+
+    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+        """Make sure that every worker has what a run needs, those that come later before their first item.
+
+        Parameters
+        ----------
+        needs : Needs
+            Code, model and files.
+        say : callable
+            Told of workers that come later and are sent away.
+
+        Raises
+        ------
+        ClusterError
+            If a worker that is there now lacks something; it is named.
+        """
         ...
 
     def each(
@@ -49,7 +74,7 @@ class Executor(Protocol):
         Raises
         ------
         ClusterError
-            If an item ends its worker twice and there is no ``lost``, or the scheduler goes away.
+            If an item ends its worker twice and there is no ``lost``, or the scheduler goes away and stays away.
         """
         ...
 

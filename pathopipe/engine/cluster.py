@@ -7,45 +7,21 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import yaml
-from pydantic import Field, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from pathopipe.engine.base import Executor
+from pathopipe.engine.cluster_file import BATCH_SYSTEMS, ClusterFile, read_cluster_file
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ClusterError, ConfigError, MissingDependencyError
-from pathopipe.spec import Spec, told
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_JOBQUEUE = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster"}
-
-
-class Adaptive(Spec):
-    """Bounds between which a batch system's jobs come and go with the work."""
-
-    minimum: int = Field(0, ge=0)
-    maximum: int = Field(ge=1)
-
-
-class ClusterFile(Spec):
-    """What a cluster file holds; see configs/clusters."""
-
-    kind: Literal["local", "address", "slurm", "pbs", "lsf", "sge"]
-    """"local", "address" (a running scheduler), or a batch system that dask-jobqueue knows."""
-    address: str | None = None
-    """Of the scheduler, for kind "address"."""
-    workers: int | None = Field(None, ge=1)
-    """Workers to start (jobs' worth of processes on a batch system)."""
-    adaptive: Adaptive | None = None
-    """Let the number of jobs follow the work, on a batch system."""
-    gpu: bool = False
-    """Workers have one GPU each, which every task takes as the Dask resource "GPU"."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """Handed to dask-jobqueue as they are: queue, cores, memory, walltime, job_extra_directives …"""
+_EXTRAS = {"ssh": "ssh", "kubernetes": "kubernetes"} | dict.fromkeys(BATCH_SYSTEMS, "cluster")
+"""By kind of cluster, the extra that installs what it needs."""
+_BOUNDS = {True: ("minimum_jobs", "maximum_jobs"), False: ("minimum", "maximum")}
+"""What dask calls the bounds of adaptive scaling, on a batch system and elsewhere."""
 
 
 def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
@@ -81,31 +57,12 @@ def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
             return _local(spec, workers, gpus)
         if file.kind == "address":
             return _address(spec, str(file.address), file.gpu)
-        return _jobqueue(spec, file, workers)
+        return _started(spec, file, workers)
     if "://" in spec.cluster:
         return _address(spec, spec.cluster, gpu=False)
     raise ConfigError(
         f"--cluster {spec.cluster}: expected local, serial, an address such as tcp://host:8786, or a .yaml cluster file"
     )
-
-
-def read_cluster_file(path: Path) -> ClusterFile:
-    """Read and check a cluster file.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or a key is missing, unknown or wrong.
-    """
-    try:
-        file = ClusterFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot read the cluster file {path}: {error}") from None
-    except ValidationError as error:
-        raise ConfigError(f"cluster file {path}: {told(error)}") from None
-    if file.kind == "address" and not file.address:
-        raise ConfigError(f"cluster file {path}: kind 'address' needs an address such as tcp://host:8786")
-    return file
 
 
 def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Executor:
@@ -133,7 +90,13 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         _wait_for_workers(client, number, spec.start_timeout_s, "this machine")
         what = f"{number} GPU process{'es' * (number > 1)}" if gpus else f"{number} process{'es' * (number > 1)}"
         return _dask(
-            client, owned.pop_all(), spec, bool(gpus), f"{what} on this machine", lambda: cluster.scale(number)
+            client,
+            owned.pop_all(),
+            spec,
+            bool(gpus),
+            f"{what} on this machine",
+            lambda: cluster.scale(number),
+            elsewhere=False,
         )
 
 
@@ -149,27 +112,46 @@ def _address(spec: EngineSpec, address: str, gpu: bool) -> Executor:
         return _dask(client, owned.pop_all(), spec, gpu, f"the Dask cluster at {address}")
 
 
-def _jobqueue(spec: EngineSpec, file: ClusterFile, workers: int | None) -> Executor:
-    try:
-        import dask_jobqueue
-    except ImportError:
-        raise MissingDependencyError(
-            f"a {file.kind} cluster needs dask-jobqueue: pip install 'pathopipe[cluster]'"
-        ) from None
+def _started(spec: EngineSpec, file: ClusterFile, workers: int | None) -> Executor:
+    """Start the cluster that ``file`` describes: it ends with the executor."""
     from distributed import Client
 
     with ExitStack() as owned:
         try:
-            cluster = owned.enter_context(getattr(dask_jobqueue, _JOBQUEUE[file.kind])(**file.options))
-        except (TypeError, ValueError, OSError) as error:
+            cluster = owned.enter_context(_cluster(file, workers))
+            if file.adaptive:
+                least, most = _BOUNDS[file.kind in BATCH_SYSTEMS]
+                cluster.adapt(**{least: file.adaptive.minimum, most: file.adaptive.maximum})
+            elif file.kind != "ssh":
+                cluster.scale(workers or 1)
+            client = owned.enter_context(Client(cluster, timeout=spec.start_timeout_s))
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"a {file.kind} cluster needs more packages ({error}): pip install 'pathopipe[{_EXTRAS[file.kind]}]'"
+            ) from error
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
             raise ClusterError(f"the {file.kind} cluster does not start: {error}") from error
-        if file.adaptive:
-            cluster.adapt(minimum_jobs=file.adaptive.minimum, maximum_jobs=file.adaptive.maximum)
-        else:
-            cluster.scale(n=workers or 1)
-        client = owned.enter_context(Client(cluster))
-        _wait_for_workers(client, 1, spec.start_timeout_s, f"the {file.kind} jobs")
-        return _dask(client, owned.pop_all(), spec, file.gpu, f"{file.kind} jobs through dask-jobqueue")
+        # Where workers follow the work, it takes work to get the first.
+        demand = client.submit(int, pure=False) if file.adaptive else None
+        _wait_for_workers(client, 1, spec.start_timeout_s, f"the {file.kind} cluster")
+        del demand
+        return _dask(client, owned.pop_all(), spec, file.gpu, f"the {file.kind} cluster")
+
+
+def _cluster(file: ClusterFile, workers: int | None) -> Any:
+    """Return dask's cluster of ``file``, without workers where they are asked for later."""
+    if file.kind == "ssh":
+        from pathopipe.engine.ssh import ssh_cluster
+
+        return ssh_cluster(file, workers or len(file.hosts))
+    if file.kind == "kubernetes":
+        from dask_kubernetes.operator import KubeCluster
+
+        return KubeCluster(**{"quiet": True, **file.options})
+    import dask_jobqueue
+
+    resources = {"worker_extra_args": ["--resources GPU=1"]} if file.gpu else {}
+    return getattr(dask_jobqueue, f"{file.kind.upper()}Cluster")(**{**resources, **file.options})
 
 
 def _dask(
@@ -179,10 +161,14 @@ def _dask(
     gpu: bool,
     description: str,
     refill: Callable[[], object] | None = None,
+    elsewhere: bool = True,
 ) -> Executor:
     from pathopipe.engine.dask import DaskExecutor
 
-    return DaskExecutor(client, owned, spec.in_flight, {"GPU": 1.0} if gpu else {}, description, refill)
+    if "dashboard" in client.scheduler_info()["services"]:
+        description += f" (dashboard: {client.dashboard_link})"
+    resources = {"GPU": 1.0} if gpu else {}
+    return DaskExecutor(client, owned, spec.in_flight, resources, description, spec.start_timeout_s, refill, elsewhere)
 
 
 def _wait_for_workers(client: Client, number: int, timeout_s: float, where: str) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from itertools import islice
+from contextlib import ExitStack, suppress
+from itertools import chain, islice
 from queue import Empty, SimpleQueue
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from pathopipe.engine.base import Executor, Item, Result
+from pathopipe.engine.crew import Crew
+from pathopipe.engine.fitness import Unexamined
 from pathopipe.errors import ClusterError
+
+if TYPE_CHECKING:
+    from pathopipe.engine.fitness import Needs
 
 _LOOK_EVERY_S = 5.0
 """How often a wait for results is interrupted to see whether workers are missing."""
@@ -35,9 +40,13 @@ class DaskExecutor:
         What a task takes of its worker, such as {"GPU": 1}; workers without it get none.
     description : str
         One line for the log.
+    patience_s : float
+        How long to wait for a scheduler that went away.
     refill : callable, optional
         Starts again what workers are missing. dask's own nannies replace most workers that die, but not one that dies
         while it starts, nor, on a busy machine, one that takes longer than 15 s to start.
+    elsewhere : bool
+        Whether workers run on other machines, or were started by others.
     """
 
     def __init__(
@@ -47,9 +56,13 @@ class DaskExecutor:
         in_flight: int,
         resources: dict[str, float],
         description: str,
+        patience_s: float,
         refill: Callable[[], object] | None = None,
+        elsewhere: bool = True,
     ) -> None:
         self.description = description
+        self.elsewhere = elsewhere
+        self._crew = Crew(client, resources, patience_s)
         self._refill = refill
         self._client = client
         self._owned = owned
@@ -61,6 +74,10 @@ class DaskExecutor:
     def workers(self) -> int:
         """Number of workers now."""
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+        """See :meth:`Executor.require`."""
+        self._crew.require(needs, say)
 
     def each(
         self,
@@ -85,7 +102,7 @@ class DaskExecutor:
         killed: Callable[[Item, str], None],
     ) -> None:
         """Have ``items`` worked on; ``killed`` is told of those whose workers died more often than is forgiven."""
-        waiting = iter(items)
+        waiting, task = iter(items), self._crew.guarded(task)
         flying: dict[Future[Any], Item] = {}
         arriving: SimpleQueue[Future[Any]] = SimpleQueue()
 
@@ -100,11 +117,22 @@ class DaskExecutor:
             hand_out(self._room(flying))
             while flying:
                 future = self._next(arriving)
+                item = flying.pop(future)
                 try:
-                    done(flying[future], self._result(future))
+                    result = future.result()
                 except KilledWorker:
-                    killed(flying[future], "it ended the worker that was at it (out of memory?)")
-                del flying[future]
+                    killed(item, "it ended the worker that was at it (out of memory?)")
+                except FutureCancelledError as error:
+                    self._crew.wait(error)
+                    # What was given out went with the scheduler, and results that had come may be of no use any more.
+                    waiting, arriving = chain([item, *flying.values()], waiting), SimpleQueue()
+                    flying.clear()
+                else:
+                    if isinstance(result, Unexamined):
+                        self._crew.meet(result)
+                        waiting = chain([item], waiting)
+                    else:
+                        done(item, result)
                 hand_out(self._room(flying))
         finally:
             for future in flying:
@@ -121,14 +149,10 @@ class DaskExecutor:
     def _room(self, flying: dict[Future[Any], Any]) -> int:
         # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
         if time.monotonic() - self._counted > 1:
-            self._known, self._counted = max(1, self.workers), time.monotonic()
+            with suppress(OSError):  # of a scheduler that went away: its futures tell (Crew.wait)
+                self._known = max(1, self.workers)
+            self._counted = time.monotonic()
         return max(0, self._known * self._in_flight - len(flying))
-
-    def _result(self, future: Future[Any]) -> Any:
-        try:
-            return future.result()
-        except FutureCancelledError as error:
-            raise ClusterError(f"the scheduler went away ({error}); run the same command again to go on") from error
 
     def close(self) -> None:
         """Close what this executor started; a cluster that was there before stays."""

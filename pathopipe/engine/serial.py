@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pathopipe.engine.base import Executor, Item, Result
+
+if TYPE_CHECKING:
+    from pathopipe.engine.fitness import Needs
 
 
 class SerialExecutor:
@@ -13,6 +16,10 @@ class SerialExecutor:
 
     workers = 1
     description = "this process, one tile after the other"
+    elsewhere = False
+
+    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+        """Nothing can be missing: this process is the worker."""
 
     def each(
         self,

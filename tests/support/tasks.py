@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +57,14 @@ def die(_: int) -> None:
 def refuse(number: int) -> None:
     """Fail as a task does on a wrong value."""
     raise ValueError(f"{number} is refused")
+
+
+@dataclass(frozen=True)
+class Slowly:
+    """Take some time and return who did it."""
+
+    seconds: float
+
+    def __call__(self, _: int) -> int:
+        time.sleep(self.seconds)
+        return os.getpid()

@@ -1,0 +1,110 @@
+"""The workers behind a Dask scheduler: who is fit for the run, and what if the scheduler goes away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from distributed import Client
+
+from pathopipe.engine.fitness import IfFit, Needs, Unexamined, examine, told, versions
+from pathopipe.errors import ClusterError
+
+Lacks = dict[str, tuple[str, ...]]
+"""By worker, what keeps it from the run."""
+
+
+class Crew:
+    """The workers of ``client``, now and later.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the scheduler.
+    resources : dict of str to float
+        What a task takes of its worker.
+    patience_s : float
+        How long to wait for a scheduler, and for workers, that went away.
+    """
+
+    def __init__(self, client: Client, resources: dict[str, float], patience_s: float) -> None:
+        self._client = client
+        self._resources = resources
+        self._patience_s = patience_s
+        self._needs: Needs | None = None
+        self._say: Callable[[str], None] = print
+        self._examined: dict[str, bool] = {}
+
+    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+        """Examine all workers there are, and from now on those that come.
+
+        Raises
+        ------
+        ClusterError
+            If one of them is not fit; it names the worker and what it lacks.
+        """
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        if self._resources and not any(self._resources.keys() <= each["resources"].keys() for each in workers.values()):
+            raise ClusterError(f"no worker has the resource {' and '.join(self._resources)}: start it with --resources")
+        # A machine that jobs are started from often has a torch for the CPU: what counts is that workers have the same.
+        there = self._client.run(versions, on_error="return")
+        torches = [dict(each)["torch"] for _, each in sorted(there.items()) if isinstance(each, tuple)]
+        needs = replace(needs, versions=tuple(dict(needs.versions, torch=torches[0]).items()) if torches else ())
+        self._needs, self._say = needs, say
+        unfit = self._lacks(None)
+        if unfit:
+            raise told(unfit, len(workers))
+        self._examined = dict.fromkeys(workers, True)
+
+    def guarded(self, task: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return ``task`` so that only workers do it that were examined, if any need to be."""
+        return IfFit(task, self._needs.run) if self._needs else task
+
+    def meet(self, answer: Unexamined) -> None:
+        """Examine a worker that came later; send it away if it is not fit, and say so."""
+        address = answer.address
+        if self._examined.get(address) is False:
+            time.sleep(0.1)  # on its way out: what it still answers is given to others
+        elif address not in self._examined:
+            unfit = self._lacks([address])
+            self._examined[address] = not unfit
+            for name, lacks in unfit.items():
+                self._say(f"warning: worker {name} {'; '.join(lacks)}; the run goes on without it")
+                self._client.retire_workers([address], close_workers=True)
+
+    def wait(self, error: Exception) -> None:
+        """Wait for the scheduler, and for a worker, to come back.
+
+        Raises
+        ------
+        ClusterError
+            If they do not in time.
+        """
+        self._say(f"warning: the scheduler went away; waiting {self._patience_s:.0f} s for it to come back")
+        deadline = time.monotonic() + self._patience_s
+        while self._client.status == "connecting" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        try:
+            if self._client.status != "running":
+                raise TimeoutError
+            self._client.wait_for_workers(1, timeout=self._patience_s)
+        except (TimeoutError, OSError):
+            raise ClusterError(
+                f"the scheduler went away ({error}) and did not come back with workers in {self._patience_s:.0f} s; "
+                "what is done is kept: run the same command again to go on"
+            ) from error
+        self._say("the scheduler is back")
+
+    def _lacks(self, addresses: list[str] | None) -> Lacks:
+        answers = self._client.run(examine, self._needs, workers=addresses, on_error="return")
+        return {address: _lacking(answer) for address, answer in answers.items() if answer}
+
+
+def _lacking(answer: tuple[str, ...] | Exception) -> tuple[str, ...]:
+    if not isinstance(answer, Exception):
+        return answer
+    if isinstance(answer, ImportError | AttributeError):  # a pathopipe without what is asked of it, or none
+        return (f"has no pathopipe of this version ({answer}): install the same",)
+    return (f"does not answer ({type(answer).__name__}: {answer})",)
