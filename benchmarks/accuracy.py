@@ -1,6 +1,6 @@
 """Accuracy of a model and of the classical baseline on data sets that were never trained on.
 
-    python benchmarks/accuracy.py --data FOLDER [--model NAME|FILE] [--overlays FOLDER]
+    python benchmarks/accuracy.py --data FOLDER [--model NAME|FILE] [--int8 on|off] [--overlays FOLDER]
 
 FOLDER holds ``eval/miccai_seg15`` and ``eval/tcga_glioma36``, each with images/ID.png and labels/ID.png. The first
 states the objective in its file names: 20x is taken for 0.5 µm/px, 40x for 0.25. The second states no resolution: the
@@ -38,8 +38,9 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
     options.add_argument("--model", default="nuclei")
     options.add_argument("--overlays", type=Path, help="Write a picture an image here, truth green, prediction red.")
+    options.add_argument("--int8", choices=("auto", "on", "off"), default="auto", help="Compute in 8-bit integers.")
     chosen = options.parse_args()
-    predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu"))
+    predictor = load_predictor(ModelSpec(name=chosen.model, device="cpu", int8=chosen.int8))
     ways: dict[str, Segment] = {
         "classical": segment,
         "model": lambda rgb, mpp: predict_labels(predictor, rgb, mpp),
