@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,13 +14,16 @@ import tifffile
 
 from pathopipe.batch import BatchResult, run_batch
 from pathopipe.config import load_config
+from pathopipe.engine.base import Executor
 from pathopipe.engine.serial import SerialExecutor
+from pathopipe.engine.tasks import TileOutcome
 from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card
 from pathopipe.progress import Silent
 from pathopipe.slide.find import find_slides
+from pathopipe.tiling.grid import Tile
 from tests.support.drawn_slides import halved, write_svs
 
 SIDE = 768
@@ -82,12 +88,31 @@ class Dark:
         return Instances(outlines, np.ones(count, np.float32), np.zeros(count, np.uint8), ("Nucleus",))
 
 
-def run(out: Path, slides: Sequence[Path] | Path, *settings: str, batch_tiles: int = 1) -> BatchResult:
+def run(
+    out: Path, slides: Sequence[Path] | Path, *settings: str, batch_tiles: int = 1, engine: Executor | None = None
+) -> BatchResult:
     """Analyse ``slides`` into ``out`` as the command line does, one tile after the other in this process."""
     config = load_config(None, (*SETTINGS, *settings, f"model.batch_tiles={batch_tiles}"))
     found = find_slides([str(path) for path in ([slides] if isinstance(slides, Path) else slides)])
-    return run_batch(found, out, config, Dark.card, SerialExecutor(), Silent(), ["pathopipe", "run"])
+    return run_batch(found, out, config, Dark.card, engine or SerialExecutor(), Silent(), ["pathopipe", "run"])
 
 
 def statuses(result: BatchResult) -> dict[str, str]:
     return {record.id: record.status for record in result.records}
+
+
+@dataclass(frozen=True)
+class DeadlyTile:
+    """Does ``task``, and ends its process without a word when it comes to the tile called ``name``, each time."""
+
+    task: Callable[[tuple[Tile, ...]], tuple[TileOutcome, ...]]
+    name: str
+    deaths: Path
+    """Gets a byte for each."""
+
+    def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
+        if any(tile.name == self.name for tile in tiles):
+            with open(self.deaths, "ab") as file:
+                file.write(b"x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.task(tiles)
