@@ -18,7 +18,7 @@ from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.fitness import fit_workers
 from pathopipe.errors import ClusterError, OutputDiskError, OutputInUseError, PathopipeError, StoreError, one_line
-from pathopipe.files import is_disks, unwritable, write_json, write_text
+from pathopipe.files import clear_temporary, is_disks, unwritable, write_json, write_text
 from pathopipe.holding import hold, turn
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.base import ModelCard
@@ -100,6 +100,7 @@ def run_batch(
     paths = [_absolute(entry.path) for entry in entries]
     with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
         with turn(out):
+            clear_temporary(out)
             check_folder(out, found.key_id)
             rows = {row["id"]: row for row in read_summary(out)}
             about = _about(found, config, card, command)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +64,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # gone by now but after an error
             part.unlink()
+
+
+def clear_temporary(folder: Path) -> None:
+    """Remove what killed processes were writing into ``folder``, where no other writes now."""
+    for part in folder.glob("*.tmp"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

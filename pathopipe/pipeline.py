@@ -18,6 +18,7 @@ from pathopipe.engine.tasks import FillTiles, PredictTiles
 from pathopipe.engine.worker import PixelSource
 from pathopipe.engine.zoom import Look, LookAgain
 from pathopipe.errors import OutputDiskError, SlideError
+from pathopipe.files import clear_temporary
 from pathopipe.geometry import Frame
 from pathopipe.instances import Instances
 from pathopipe.layout import SlideFolder
@@ -101,6 +102,7 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
             InstanceStore.remove(folder.instances)
             discard(folder.tiles)
 
+        clear_temporary(folder.path)
         Record.begun(job.id, job.slide).save(folder)
         with clock.stage("tissue"):
             tissue = find_tissue(slide, config.tissue, config.artefacts)
