@@ -1,19 +1,18 @@
-"""How fast pixels come out of a JPEG slide: OpenSlide as most use it, tiffslide, the bare codec, and ``Slide.read``.
+"""How fast pixels come out of a JPEG slide, in megapixels of level 0 a CPU second of one thread.
 
-    python benchmarks/decode.py [--slide FILE] [--size PIXELS] [--region PIXELS]
+    python benchmarks/decode.py [--folder DIR] [--quick] [--slide FILE]
 
-Without a slide, on one that pathopipe draws: JPEG 4:2:0 in tiles of 256. Megapixels are level-0 pixels of the slide a
-CPU second of one thread, in the same region for all ways; the best of several rounds counts, which take turns: what
-else runs on the machine only takes away.
+Compared are OpenSlide as most use it, tiffslide, the bare codec on compressed tiles in memory, and ``Slide.read`` in
+the chunks of the tile store, all of the same region. Without a slide, of a drawn one: JPEG 4:2:0 in tiles of 256. The
+ways take turns, and the least of many short rounds counts: what else runs on the machine only adds.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import imagecodecs
@@ -21,94 +20,108 @@ import numpy as np
 import openslide
 import simplejpeg
 import tifffile
-from pages import table
+from drawn import drawn_slide
+from rows import Row, main
 from tiffslide import TiffSlide
 
 from pathopipe.geometry import Box
-from pathopipe.slide import Slide, SlideSpec, open_slide
-from pathopipe.synth.slide import draw_slide
-from pathopipe.synth.spec import SynthSpec
+from pathopipe.slide import SlideSpec, open_slide
+from pathopipe.store.spec import StoreSpec
 
+SIDE, QUICK_SIDE = 8192, 4096
+REGION = 2048
+"""Side of what is read, in level-0 pixels."""
+ROUNDS, QUICK_ROUNDS = 25, 2
 TILE = 256
-CHUNK = 512
-"""Side of what the tile store reads at once (store.chunk_px)."""
-ROUNDS = 7
-NAIVE, CODEC, READ = "OpenSlide, read_region(256).convert('RGB')", "the bare codec on the file's tiles", "Slide.read"
+UNIT = "MP/s a core"
+Ways = dict[str, Callable[[], object]]
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--slide", type=Path, help="An Aperio or generic TIFF slide of JPEG tiles of 256 px.")
-    options.add_argument("--size", type=int, default=8192, help="Side of the drawn slide.")
-    options.add_argument("--region", type=int, default=4096, help="Side of the region that is read, in its middle.")
-    chosen = options.parse_args()
+def rows(given: argparse.Namespace) -> Iterator[Row]:
+    """Yield the rates, at the level's resolution and at what the model needs."""
     cv2.setNumThreads(1)
-    with TemporaryDirectory() as folder:
-        path = chosen.slide or drawn(Path(folder), chosen.size)
-        with open_slide(path) as slide:
-            print(f"{slide.info.width} × {slide.info.height} px, {slide.info.decoding}")
-        box = middle(path, chosen.region)
-        for title, ways in (("level resolution", level_ways(path, box)), ("half of it", half_ways(path, box))):
-            report(title, best(ways), box.area / 1e6)
+    side, rounds = (QUICK_SIDE, QUICK_ROUNDS) if given.quick else (SIDE, ROUNDS)
+    path = given.slide or drawn_slide(given.folder, side, tissue_fraction=1.0)
+    box = middle(path)
+    yield from compared("at the level's resolution", level_ways(path, box), box, rounds, peer="tiffslide")
+    yield from compared("at half of it (0.25 to 0.5 µm/px)", half_ways(path, box, 2.0), box, rounds)
+    yield from compared("at 1/1.98 of it (0.2525 to 0.5 µm/px)", half_ways(path, box, 0.5 / 0.2525), box, rounds)
 
 
-def drawn(folder: Path, size: int) -> Path:
-    """Draw a slide at 0.25 µm per pixel."""
-    path = folder / "drawn.svs"
-    draw_slide(path, SynthSpec(width=size, height=size, seed=7))
-    return path
+def compared(what: str, ways: Ways, box: Box, rounds: int, peer: str = "") -> Iterator[Row]:
+    """Yield how fast ``ways["ours"]`` is beside the naive loop, the codec and a peer."""
+    seconds = best(ways, rounds)
+    rate = {name: box.area / 1e6 / took for name, took in seconds.items()}
+    ours, naive, codec = rate["ours"], rate["naive"], rate["codec"]
+    loop = f"OpenSlide, read_region(256).convert('RGB'): {naive:.0f}"
+    # Between whole factors every pixel is averaged: the codec cannot do that.
+    whole = "1.98" not in what
+    yield Row(f"Slide.read {what}", ours, UNIT, loop, ours / naive, at_least=5 if whole else None)
+    yield Row(
+        f"Slide.read {what}", ours, UNIT, f"the bare codec: {codec:.0f}", ours / codec, at_least=0.8 if whole else None
+    )
+    yield Row(
+        f"Slide.read {what}", ours, UNIT, f"the same by OpenSlide: {rate['openslide']:.0f}", ours / rate["openslide"]
+    )
+    if peer:
+        yield Row(f"Slide.read {what}", ours, UNIT, f"{peer}: {rate[peer]:.0f}", ours / rate[peer])
 
 
-def middle(path: Path, side: int) -> Box:
-    """Return the box of ``side`` level-0 pixels in the middle, on the grid of the chunks at half resolution."""
+def level_ways(path: Path, box: Box) -> Ways:
+    """Return the ways to the pixels as they are."""
+    loop, tiff = openslide.OpenSlide(str(path)), TiffSlide(path)
+    tiles, memory = raw(path, box), np.empty((TILE, TILE, 3), np.uint8)
+    places, large = list(corners(box, TILE)), list(corners(box, 1024))
+    return {
+        "naive": lambda: [loop.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in places],
+        "tiffslide": lambda: [tiff.read_region(at, 0, (1024, 1024), as_array=True) for at in large],
+        "codec": lambda: [simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles],
+        "imagecodecs": lambda: [imagecodecs.jpeg8_decode(tile, out=memory) for tile in tiles],
+        "openslide": reading(path, box, 1, "openslide"),
+        "ours": reading(path, box, 1, "auto"),
+    }
+
+
+def half_ways(path: Path, box: Box, scale: float) -> Ways:
+    """Return the ways to pixels of ``scale`` level-0 pixels; the codec decodes to a half of the sides."""
+    loop, half = openslide.OpenSlide(str(path)), TILE // 2
+    tiles, memory = raw(path, box), np.empty((half, half, 3), np.uint8)
+    places = list(corners(box, TILE))
+    return {
+        "naive": lambda: [loop.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in places],
+        "codec": lambda: [
+            simplejpeg.decode_jpeg(tile, "RGB", min_height=half, min_width=half, buffer=memory) for tile in tiles
+        ],
+        "openslide": reading(path, box, scale, "openslide"),
+        "ours": reading(path, box, scale, "auto"),
+    }
+
+
+def reading(path: Path, box: Box, scale: float, reader: str) -> Callable[[], object]:
+    """Return what reads ``box`` at ``scale`` level-0 pixels a pixel as the tile store does, chunk by chunk."""
+    slide, side = open_slide(path, SlideSpec(reader=reader)), StoreSpec().chunk_px
+    frame = slide.info.frame(slide.info.scale.x * scale)
+    # Rounded up: what lies beyond the box is read too, and not counted.
+    working = Box(*(round(edge / scale) // side * side for edge in box))
+    chunks = [Box(x, y, x + side, y + side) for x, y in corners(working, side)]
+    share = box.area / (len(chunks) * (side * scale) ** 2)
+    if not 0.9 < share < 1.5:
+        raise ValueError(f"{len(chunks)} chunks are not the box of {box.width} × {box.height} px")
+    return lambda: [slide.read(frame.to_level0(chunk), side, side) for chunk in chunks]
+
+
+def middle(path: Path) -> Box:
+    """Return the box in the middle of the slide, on the grid of the chunks at half resolution."""
     with open_slide(path) as slide:
-        step = 2 * CHUNK
-        side = min(side, slide.info.width // step * step, slide.info.height // step * step)
+        step = 2 * StoreSpec().chunk_px
+        side = min(REGION, slide.info.width // step * step, slide.info.height // step * step)
         x, y = ((size - side) // 2 // step * step for size in (slide.info.width, slide.info.height))
     return Box(x, y, x + side, y + side)
 
 
-def corners(box: Box, step: int) -> list[tuple[int, int]]:
-    return [(x, y) for y in range(box.y0, box.y1, step) for x in range(box.x0, box.x1, step)]
-
-
-def level_ways(path: Path, box: Box) -> dict[str, Callable[[], object]]:
-    naive, tiff = openslide.OpenSlide(str(path)), TiffSlide(path)
-    ours, through = open_slide(path), open_slide(path, SlideSpec(reader="openslide"))
-    tiles, memory = raw(path, box), np.empty((TILE, TILE, 3), np.uint8)
-    return {
-        NAIVE: lambda: [naive.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in corners(box, TILE)],
-        "tiffslide, read_region(1024)": lambda: [
-            tiff.read_region(at, 0, (1024, 1024), as_array=True) for at in corners(box, 1024)
-        ],
-        f"{READ}, reader openslide": lambda: read(through, box, 1),
-        f"{CODEC}: imagecodecs": lambda: [imagecodecs.jpeg8_decode(tile, out=memory) for tile in tiles],
-        CODEC: lambda: [simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles],
-        READ: lambda: read(ours, box, 1),
-    }
-
-
-def half_ways(path: Path, box: Box) -> dict[str, Callable[[], object]]:
-    naive = openslide.OpenSlide(str(path))
-    ours, through = open_slide(path), open_slide(path, SlideSpec(reader="openslide"))
-    tiles, half = raw(path, box), TILE // 2
-    memory = np.empty((half, half, 3), np.uint8)
-    return {
-        NAIVE: lambda: [naive.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in corners(box, TILE)],
-        f"{READ}, reader openslide": lambda: read(through, box, 2),
-        CODEC: lambda: [
-            simplejpeg.decode_jpeg(tile, "RGB", min_height=half, min_width=half, buffer=memory) for tile in tiles
-        ],
-        READ: lambda: read(ours, box, 2),
-    }
-
-
-def read(slide: Slide, box: Box, scale: int) -> None:
-    """Read ``box`` (level-0 pixels) chunk by chunk at 1 / ``scale`` of its resolution, as the tile store does."""
-    working = Box(*(edge // scale for edge in box))
-    frame = slide.info.frame(slide.info.scale.x * scale)
-    for x, y in corners(working, CHUNK):
-        slide.read(frame.to_level0(Box(x, y, x + CHUNK, y + CHUNK)), CHUNK, CHUNK)
+def corners(box: Box, step: int) -> Iterator[tuple[int, int]]:
+    """Yield (x, y) of squares of ``step`` in ``box``, row by row."""
+    return ((x, y) for y in range(box.y0, box.y1, step) for x in range(box.x0, box.x1, step))
 
 
 def raw(path: Path, box: Box) -> list[bytes]:
@@ -123,10 +136,10 @@ def raw(path: Path, box: Box) -> list[bytes]:
     return tiles
 
 
-def best(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
+def best(ways: Ways, rounds: int) -> dict[str, float]:
     """Return the least CPU seconds of each way."""
     seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, way in ways.items():
             began = time.process_time()
             way()
@@ -134,13 +147,10 @@ def best(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
     return seconds
 
 
-def report(title: str, seconds: dict[str, float], megapixels: float) -> None:
-    rows = [
-        [name, f"{megapixels / took:.0f}", f"{seconds[NAIVE] / took:.1f}", f"{seconds[CODEC] / took:.2f}"]
-        for name, took in seconds.items()
-    ]
-    print(f"\n{table([title, 'MP/s', '× naive', '× codec'], rows)}", flush=True)
+def add(options: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
+    options.add_argument("--slide", type=Path, help="An Aperio or generic TIFF slide of JPEG tiles of 256 px.")
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows, add)
