@@ -40,7 +40,7 @@ def test_of_twenty_slides_five_are_broken_and_repaired(pixels, tmp_path, dark):
     truncated.write_bytes(whole[: len(whole) // 3])
     empty.write_bytes(b"")
     text.write_text("this is no slide")
-    break_tile(broken, 4)
+    break_tile(broken, 0)
     dangling.unlink()
     dangling.symlink_to(tmp_path / "gone.svs")
 
@@ -111,17 +111,16 @@ def test_a_slide_that_is_replaced_between_two_runs_is_done_anew(pixels, tmp_path
     assert results(tmp_path / "out" / "a") == first
 
 
-@pytest.mark.parametrize("when", [0, 2**31 - 2, 4_000_000_000])
-def test_clocks_that_jump_change_nothing(pixels, tmp_path, dark, when):
+def test_clocks_that_jump_change_nothing(pixels, tmp_path, dark):
     slide = tmp_path / "a.svs"
     shutil.copy(pixels, slide)
-    os.utime(slide, (when, when))
+    os.utime(slide, (4e9, 4e9))
     run(tmp_path / "out", slide)
-    for path in (tmp_path / "out").rglob("*"):
-        os.utime(path, (when, when))
-    os.utime(slide, None)
     dark.batches.clear()
-    assert run(tmp_path / "out", slide).unchanged == 1
+    for when in (0, 2**31 - 2, 4e9):
+        for path in (slide, *(tmp_path / "out").rglob("*")):
+            os.utime(path, (when, when))
+        assert run(tmp_path / "out", slide).unchanged == 1
     assert not dark.batches
 
 
@@ -140,9 +139,9 @@ def test_bits_that_flip_inside_tiles_never_stop_a_run(pixels, tmp_path, dark):
     """A JPEG with another bit may decode to other pixels or to none; the run ends either way, and says which."""
     whole, rng = bytearray(pixels.read_bytes()), np.random.default_rng(3)
     slides = []
-    for number in range(6):
+    for number in range(4):
         bits = bytearray(whole)
-        for place in rng.integers(2_000, 430_000, 40):
+        for place in rng.integers(2_000, len(whole) * 9 // 10, 30):
             bits[place] ^= 1 << int(rng.integers(8))
         slides.append(tmp_path / f"{number}.svs")
         slides[-1].write_bytes(bits)

@@ -38,22 +38,21 @@ SETTINGS = (
 """Cores of 256 px, as large as the JPEG tiles of the slides; everything is analysed."""
 
 
-def discs(seed: int = 0, side: int = SIDE):
-    """Return pink pixels with dark discs, which :class:`Dark` finds."""
+def discs(seed: int = 0, side: int = SIDE, noise: int = 0):
+    """Return pink pixels with dark discs, which :class:`Dark` finds, changed by up to ``noise``."""
     rng = np.random.default_rng(seed)
     rgb = np.full((side, side, 3), (225, 180, 210), np.uint8)
     for x in range(16, side, 32):
         for y in range(16, side, 32):
             radius = int(rng.integers(4, 9))
             cv2.circle(rgb, (x + int(rng.integers(-3, 4)), y + int(rng.integers(-3, 4))), radius, (70, 40, 110), -1)
-    # Noise, so that the file is large enough for its identity not to see all of it.
-    return (rgb + rng.integers(-24, 25, rgb.shape)).clip(0, 255).astype(np.uint8)
+    return (rgb + rng.integers(-noise, noise + 1, rgb.shape)).astype(np.uint8)
 
 
-def draw(path: Path, seed: int = 0, side: int = SIDE) -> Path:
-    """Write a slide of discs at 0.5 µm per pixel."""
+def draw(path: Path, seed: int = 0, side: int = SIDE, noise: int = 0) -> Path:
+    """Write a slide of discs at 0.5 µm per pixel; with noise it is so large that its identity sees only parts of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = discs(seed, side)
+    pixels = discs(seed, side, noise)
     return write_svs(path, [pixels, halved(pixels, 4)], mpp="0.5", power="20")
 
 
