@@ -44,6 +44,7 @@ def prints(card, *settings, info=None):
         ("grid.tile_px=512", True, True),
         ("store.chunk_px=256", True, True),
         ("model.min_score=0.9", True, True),
+        ("model.int8=off", True, True),
         ("tissue.min_area_um2=5", False, True),
         ("stitch.seam_margin_um=3", False, True),
         ("annotations.coords=level0", False, True),
