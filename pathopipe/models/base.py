@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pathopipe.instances import Instances
 from pathopipe.spec import Spec
+
+
+def _switch(value: Any) -> Any:
+    """Return "on" or "off" for the booleans that YAML makes of these words."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
+"""Whether to do something: "auto" where it pays."""
 
 
 class ModelSpec(Spec):
@@ -20,9 +29,9 @@ class ModelSpec(Spec):
     """Name of a registered model, or the path of a ``.safetensors`` file written by ``pathopipe train``."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it runs; "auto" takes CUDA where there is one."""
-    bf16: Literal["auto", "on", "off"] = "auto"
+    bf16: Switch = "auto"
     """Whether convolutions run in bfloat16: "auto" where the GPU or the CPU has it. Cells differ slightly."""
-    int8: Literal["auto", "on", "off"] = "auto"
+    int8: Switch = "auto"
     """Whether they run in 8-bit integers on a CPU: "auto" where it has instructions for it and bf16 is not "on"."""
     min_score: float | None = Field(None, ge=0, le=1)
     """Instances scored lower are dropped; None takes the model's own threshold."""

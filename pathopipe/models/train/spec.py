@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from pathopipe.models.base import Switch
 from pathopipe.models.network import NetSpec
 from pathopipe.models.train.sets import TrainingSet
 from pathopipe.spec import Spec
-
-
-def _switch(value: Any) -> Any:
-    """Return "on" or "off" for the booleans that YAML makes of these words."""
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class LossSpec(Spec):
@@ -120,7 +116,7 @@ class TrainSpec(Spec):
     """Where the network is trained; "auto" takes CUDA where there is one."""
     processes: int | None = Field(None, ge=1)
     """Processes that share each batch; None takes one a GPU, one on a CPU. ``batch`` must be a multiple of it."""
-    bf16: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = "auto"
+    bf16: Switch = "auto"
     """Convolutions in bfloat16: "auto" on a GPU, and on a CPU that has instructions for it."""
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; an interrupted run goes on from the last."""
