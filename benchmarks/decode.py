@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -73,10 +74,10 @@ def level_ways(path: Path, box: Box) -> Ways:
     tiles, memory = raw(path, box), np.empty((TILE, TILE, 3), np.uint8)
     places, large = list(corners(box, TILE)), list(corners(box, 1024))
     return {
-        "naive": lambda: [loop.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in places],
-        "tiffslide": lambda: [tiff.read_region(at, 0, (1024, 1024), as_array=True) for at in large],
-        "codec": lambda: [simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles],
-        "imagecodecs": lambda: [imagecodecs.jpeg8_decode(tile, out=memory) for tile in tiles],
+        "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in places),
+        "tiffslide": lambda: one_by_one(tiff.read_region(at, 0, (1024, 1024), as_array=True) for at in large),
+        "codec": lambda: one_by_one(simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles),
+        "imagecodecs": lambda: one_by_one(imagecodecs.jpeg8_decode(tile, out=memory) for tile in tiles),
         "openslide": reading(path, box, 1, "openslide"),
         "ours": reading(path, box, 1, "auto"),
     }
@@ -88,10 +89,10 @@ def half_ways(path: Path, box: Box, scale: float) -> Ways:
     tiles, memory = raw(path, box), np.empty((half, half, 3), np.uint8)
     places = list(corners(box, TILE))
     return {
-        "naive": lambda: [loop.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in places],
-        "codec": lambda: [
+        "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in places),
+        "codec": lambda: one_by_one(
             simplejpeg.decode_jpeg(tile, "RGB", min_height=half, min_width=half, buffer=memory) for tile in tiles
-        ],
+        ),
         "openslide": reading(path, box, scale, "openslide"),
         "ours": reading(path, box, scale, "auto"),
     }
@@ -107,7 +108,12 @@ def reading(path: Path, box: Box, scale: float, reader: str) -> Callable[[], obj
     share = box.area / (len(chunks) * (side * scale) ** 2)
     if not 0.9 < share < 1.5:
         raise ValueError(f"{len(chunks)} chunks are not the box of {box.width} × {box.height} px")
-    return lambda: [slide.read(frame.to_level0(chunk), side, side) for chunk in chunks]
+    return lambda: one_by_one(slide.read(frame.to_level0(chunk), side, side) for chunk in chunks)
+
+
+def one_by_one(pixels: Iterable[object]) -> None:
+    """Take all ``pixels`` and keep none: memory for all of them at once would be measured too."""
+    deque(pixels, maxlen=0)
 
 
 def middle(path: Path) -> Box:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pathopipe.geometry import Box, Rect
 from pathopipe.slide.base import SlideInfo
 from pathopipe.slide.levels import fits, level_for, shrunk
-from pathopipe.slide.resample import edges, resample, span
+from pathopipe.slide.resample import edges, means, resample, span, whole_step
 
 WHITE = 255
 """What is transparent or outside the slide: the colour of empty glass."""
@@ -100,16 +100,23 @@ class PyramidSlide:
         index, shrink = self._source(rect.width / width, rect.height / height)
         level = shrunk(self._info.levels[index], shrink)
         if self._is_outside(rect):
-            return np.full((height, width, 3), WHITE, np.uint8)
+            return self._white(width, height)
         if rect.width / level.downsample_x * rect.height / level.downsample_y > MOST_PIXELS and width * height > 1:
             return self._read_halves(rect, width, height)
-        x = edges(rect.x0 / level.downsample_x, rect.x1 / level.downsample_x, width)
-        y = edges(rect.y0 / level.downsample_y, rect.y1 / level.downsample_y, height)
-        (x0, x1), (y0, y1) = span(x), span(y)
-        pixels = self._padded(index, shrink, Box(x0, y0, x1, y1))
-        if pixels is None:
-            return np.full((height, width, 3), WHITE, np.uint8)
-        return resample(pixels, x - x0, y - y0)
+        x0, x1, y0, y1 = (
+            rect.x0 / level.downsample_x, rect.x1 / level.downsample_x,
+            rect.y0 / level.downsample_y, rect.y1 / level.downsample_y,
+        )  # fmt: skip
+        if whole_step(x0, x1, width) and whole_step(y0, y1, height):
+            pixels = self._padded(index, shrink, Box(round(x0), round(y0), round(x1), round(y1)))
+            return self._white(width, height) if pixels is None else means(pixels, width, height)
+        x, y = edges(x0, x1, width), edges(y0, y1, height)
+        box = Box(*(span(x)[0], span(y)[0]), *(span(x)[1], span(y)[1]))
+        pixels = self._padded(index, shrink, box)
+        return self._white(width, height) if pixels is None else resample(pixels, x - box.x0, y - box.y0)
+
+    def _white(self, width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width, 3), WHITE, np.uint8)
 
     def _source(self, scale_x: float, scale_y: float) -> tuple[int, int]:
         """Return the level to read for that many level-0 pixels a pixel, and by how much smaller it is decoded."""

@@ -33,6 +33,20 @@ def edges(start: float, stop: float, count: int) -> NDArray[np.float64]:
     return np.asarray(np.floor(exact * GRID + 0.5) / GRID)
 
 
+def whole_step(start: float, stop: float, count: int) -> int:
+    """Return the step where ``start``, ``stop`` and all edges between lie on whole pixels, else 0."""
+    first, last = (math.floor(edge * GRID + 0.5) / GRID for edge in (start, stop))
+    step, rest = divmod(last - first, count)
+    return int(step) if first.is_integer() and not rest else 0
+
+
+def means(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Return the means of whole pixels, as many to each of ``width`` × ``height``, rounded."""
+    if pixels.shape[:2] == (height, width):
+        return np.ascontiguousarray(pixels)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def span(along: NDArray[np.float64]) -> tuple[int, int]:
     """Return the half-open range of level pixels that :func:`weights` needs for the edges ``along``."""
     margin = 1 if _interpolates(along) else 0
@@ -40,7 +54,9 @@ def span(along: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def resample(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Resample ``pixels`` onto the cells between the edges ``x`` and ``y``.
+    """Resample ``pixels`` onto the cells between the edges ``x`` and ``y``, a few rows at a time.
+
+    The weights of y are multiplied with, then those of x, in bands that stay in the processor's cache.
 
     Parameters
     ----------
@@ -54,17 +70,6 @@ def resample(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.fl
     (height, width, 3) uint8
         Rounded half up.
     """
-    factor_x, factor_y = _whole_step(x), _whole_step(y)
-    if factor_x and factor_y:
-        part = pixels[int(y[0]) : int(y[-1]), int(x[0]) : int(x[-1])]
-        if factor_x == factor_y == 1:
-            return np.ascontiguousarray(part)
-        return np.asarray(cv2.resize(part, (len(x) - 1, len(y) - 1), interpolation=cv2.INTER_AREA))
-    return _separable(pixels, x, y)
-
-
-def _separable(pixels: NDArray[np.uint8], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Multiply with the weights of y, then of x, a few rows at a time so that they stay in the processor's cache."""
     size, channels = pixels.shape[1], pixels.shape[2]
     width, height = len(x) - 1, len(y) - 1
     across, down = weights(x, size), weights(y, len(pixels))
@@ -118,11 +123,3 @@ def _linear(along: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.fl
 
 def _interpolates(along: NDArray[np.float64]) -> bool:
     return bool((along[-1] - along[0]) / (len(along) - 1) < FINEST_AREA)
-
-
-def _whole_step(along: NDArray[np.float64]) -> int:
-    """Return the step where all edges lie on whole pixels and are equally far apart, else 0."""
-    # The ends tell: edges between them are in equal steps, but for rounding that the grid has taken away.
-    start, stop, count = float(along[0]), float(along[-1]), len(along) - 1
-    step, rest = divmod(stop - start, count)
-    return int(step) if start.is_integer() and not rest else 0

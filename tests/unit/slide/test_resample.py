@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathopipe.slide.resample import GRID, edges, resample, span, weights
+from pathopipe.slide.resample import FINEST_AREA, GRID, edges, means, resample, span, weights, whole_step
 from tests.support.drawn_slides import noise
 
 
@@ -40,11 +40,27 @@ def test_every_pixel_is_the_mean_of_its_area(step, start, columns, rows, seed):
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 7])
-def test_whole_factors_take_the_fast_path_and_agree_with_the_slow(factor):
+def test_means_of_whole_pixels_agree_with_areas(factor):
     pixels = noise(84, 84)
     along = edges(0, 84, 84 // factor)
     expected = pixels.reshape(84 // factor, factor, 84 // factor, factor, 3).mean(axis=(1, 3))
-    assert np.abs(resample(pixels, along, along) - expected).max() <= 0.5
+    assert np.abs(means(pixels, 84 // factor, 84 // factor) - expected).max() <= 0.5
+    assert np.abs(resample(pixels, along, along) - expected).max() <= 0.51
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    start=st.one_of(st.integers(-9, 99_999), st.floats(-9, 99_999)),
+    count=st.integers(1, 600),
+    step=st.one_of(st.integers(1, 9), st.floats(0.1, 9)),
+    noise=st.floats(-1e-7, 1e-7),
+)
+def test_a_whole_step_is_one_of_edges_on_whole_pixels(start, count, step, noise):
+    start, stop = start + noise, start + step * count - noise
+    along = edges(start, stop, count)
+    regular = np.array_equal(along, along[0] + round(along[1] - along[0]) * np.arange(count + 1))
+    is_whole = regular and float(along[0]).is_integer() and (stop - start) / count >= FINEST_AREA
+    assert whole_step(start, stop, count) == (round(along[1] - along[0]) if is_whole else 0)
 
 
 @settings(deadline=None, max_examples=40)
