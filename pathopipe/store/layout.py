@@ -85,9 +85,12 @@ class Layout(Spec):
                 f"{FORMAT}; remove it or choose another output folder"
             )
         try:
-            return cls.model_validate(values)
+            layout = cls.model_validate(values)
         except ValidationError as error:
             raise StoreError(f"{path} has damaged attributes; remove it or choose another output folder") from error
+        if read_json(path / "0" / "zarr.json") != array_metadata(layout.height, layout.width, layout.chunk_px):
+            raise StoreError(f"{path} has damaged metadata of its level; remove it or choose another output folder")
+        return layout
 
     def check(self, path: Path, wanted: Layout) -> None:
         """Make sure that the store at ``path``, which has this layout, is the one ``wanted``.
@@ -225,7 +228,7 @@ def discard(path: Path) -> bool:
     """
     if not path.exists():
         return False
-    if _KEY not in ((read_json(path / "zarr.json") or {}).get("attributes") or {}):
+    if not _is_ours(path):
         raise StoreError(f"{path} is not a tile store of pathopipe, so it is not removed; choose another output folder")
     gone = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -234,3 +237,11 @@ def discard(path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"the old tile store {path} cannot be removed: {error}") from error
     return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether pathopipe made the folder; where its metadata is damaged, what else lies in it tells."""
+    group = read_json(path / "zarr.json")
+    if group is None:
+        return (path / "0" / "fill.lock").is_file() or not (path / "0" / "c").exists()
+    return _KEY in (group.get("attributes") or {})
