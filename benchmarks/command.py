@@ -31,7 +31,8 @@ def pathopipe(*arguments: object) -> Ran:
     before, began = os.times(), time.perf_counter()
     peaks: dict[int, int] = {}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-m", "pathopipe", *map(str, arguments)], env=environment) as process:
+    command = [sys.executable, "-m", "pathopipe", *map(str, arguments)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(process.pid, peaks, done))
         watcher.start()
