@@ -68,6 +68,17 @@ class Directory(NamedTuple):
         entry = self.entries.get(tag)
         return otherwise if entry is None or entry.value is None else entry.value
 
+    @property
+    def tile_px(self) -> int:
+        """Pixels of a tile; 0 where there are none."""
+        return self.value(_TILE_WIDTH, 0) * self.value(_TILE_HEIGHT, 0)
+
+    @property
+    def strip_px(self) -> int:
+        """Pixels of a strip, where the picture is kept in strips."""
+        height = self.value(_HEIGHT, 0)
+        return self.value(_WIDTH, 0) * min(height, self.value(_STRIP_ROWS, height))
+
 
 def check_header(path: str, limits: LimitsSpec) -> None:
     """Refuse a local slide whose header asks for more than ``limits`` allow; pass whatever is no TIFF and no Zarr.
@@ -109,7 +120,7 @@ def _check_picture(path: str, directory: Directory, limits: LimitsSpec) -> None:
         if blocks < needed:  # OpenSlide would take hours to find that out, tile by tile
             raise SlideError(f"{path} is damaged: {width} × {height} px are {needed:,} tiles, and it lists {blocks:,}")
     elif _NDPI not in entries:
-        limits.check("max_block_px", width * min(height, value(_STRIP_ROWS, height)), f"{path}: pixels of a strip")
+        limits.check("max_block_px", directory.strip_px, f"{path}: pixels of a strip")
 
 
 def _check_lengths(path: str, stream: BinaryIO, directory: Directory) -> None:
@@ -126,15 +137,17 @@ def _check_lengths(path: str, stream: BinaryIO, directory: Directory) -> None:
             raise SlideError(
                 f"{path} is damaged: its tag {tag} claims {entry.number:,} values in a file of {size:,} bytes"
             )
-    lengths = directory.entries.get(_TILE_SIZES)
-    if lengths is None or lengths.kind not in _NUMBERS:
+    if _NDPI in directory.entries:
         return
-    stream.seek(lengths.place)
-    kind = np.dtype(directory.order + _NUMBERS[lengths.kind])
-    found = np.frombuffer(stream.read(lengths.number * kind.itemsize), kind)
-    most = _CODED * directory.value(_TILE_WIDTH, 0) * directory.value(_TILE_HEIGHT, 0) + _LONGEST_HEAD
-    if len(found) and int(found.max()) > most:
-        raise SlideError(f"{path} is damaged: it lists a tile of {int(found.max()):,} bytes")
+    for tag, pixels in ((_TILE_SIZES, directory.tile_px), (_STRIP_SIZES, directory.strip_px)):
+        lengths = directory.entries.get(tag)
+        if lengths is None or lengths.kind not in _NUMBERS:
+            continue
+        stream.seek(lengths.place)
+        kind = np.dtype(directory.order + _NUMBERS[lengths.kind])
+        found = np.frombuffer(stream.read(lengths.number * kind.itemsize), kind)
+        if len(found) and int(found.max()) > _CODED * pixels + _LONGEST_HEAD:
+            raise SlideError(f"{path} is damaged: it lists a tile or strip of {int(found.max()):,} bytes")
 
 
 def _directories(stream: BinaryIO) -> Iterator[Directory]:
