@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -165,10 +166,23 @@ def _dask(
 ) -> Executor:
     from pathopipe.engine.dask import DaskExecutor
 
-    if "dashboard" in client.scheduler_info()["services"]:
-        description += f" (dashboard: {client.dashboard_link})"
+    if elsewhere and (link := _dashboard(client)):
+        description += f" (dashboard: {link})"
     resources = {"GPU": 1.0} if gpu else {}
     return DaskExecutor(client, owned, spec.in_flight, resources, description, spec.start_timeout_s, refill, elsewhere)
+
+
+def _dashboard(client: Client) -> str | None:
+    """Return the address of the scheduler's dashboard if something is served there: one is named in any case."""
+    if "dashboard" not in client.scheduler_info()["services"]:
+        return None
+    link = str(client.dashboard_link)
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        direct.open(link, timeout=15).close()
+    except (OSError, ValueError):
+        return None
+    return link
 
 
 def _wait_for_workers(client: Client, number: int, timeout_s: float, where: str) -> None:

@@ -74,6 +74,7 @@ def test_a_gpu_that_no_worker_has_is_told_at_once(programs, tmp_path):
     programs.worker()
     (tmp_path / "gpu.yaml").write_text(f"kind: address\naddress: {programs.address}\ngpu: true\n")
     engine = start_executor(EngineSpec(cluster=str(tmp_path / "gpu.yaml")))
+    assert "dashboard" not in engine.description  # the scheduler was started without one
     with engine, pytest.raises(ClusterError, match="no worker has the resource GPU"):
         engine.require(needs("run", tmp_path), print)
 
