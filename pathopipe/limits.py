@@ -26,12 +26,12 @@ class LimitsSpec(Spec):
     max_text_bytes: int = Field(1 << 30, ge=1)
     """Bytes of one GeoJSON text, unpacked."""
     max_table_bytes: int = Field(100_000_000, ge=1)
-    """Bytes of a manifest, a settings file or another table."""
-    max_model_bytes: int = Field(4_000_000_000, ge=1)
-    """Bytes of a model file."""
+    """Bytes of a manifest."""
 
-    def check(self, name: str, value: int, what: str) -> None:
+    def check(self, name: str, value: int, what: str, cure: str = "") -> None:
         """Make sure that ``value`` is within the limit ``name``; ``what`` says of what it is, such as "x.png: pixels".
+
+        ``cure`` says what to do where the limit cannot be raised.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class LimitsSpec(Spec):
         if value > most:
             raise LimitError(
                 f"{what}: {value:,}, and no more than limits.{name}={most:,} are taken from a file; "
-                f"if the file is to be trusted, raise it with --set limits.{name}={value}"
+                + (cure or f"if the file is to be trusted, raise it with --set limits.{name}={value}")
             )
 
 

@@ -21,7 +21,7 @@ BROKEN = (
 
 
 @contextmanager
-def open_picture(path: Path, limits: LimitsSpec = LIMITS) -> Iterator[Image.Image]:
+def open_picture(path: Path, limits: LimitsSpec = LIMITS, cure: str = "") -> Iterator[Image.Image]:
     """Open a picture whose pixels have not been decoded yet.
 
     Raises
@@ -33,22 +33,22 @@ def open_picture(path: Path, limits: LimitsSpec = LIMITS) -> Iterator[Image.Imag
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as image:
-            limits.check("max_image_px", image.width * image.height, f"{path}: pixels")
+            limits.check("max_image_px", image.width * image.height, f"{path}: pixels", cure)
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def check_picture(path: Path, limits: LimitsSpec = LIMITS) -> None:
-    """Refuse a picture of more pixels than the limit; one that Pillow does not know is left to who decodes it.
+def check_training_picture(path: Path) -> None:
+    """Refuse a picture too large to train on; one that Pillow does not know is left to who decodes it.
 
     Raises
     ------
     LimitError
-        If it has more pixels than ``limits.max_image_px``.
+        If it has more pixels than ``limits.max_image_px`` by default.
     """
     try:
-        with open_picture(path, limits):
+        with open_picture(path, cure="cut it into tiles"):
             pass
     except LimitError:
         raise

@@ -238,7 +238,8 @@ def plan(found: FoundSlides, config: Config) -> None:
             try:
                 told = planner.plan(job_for(SlideFolder(Path(entry.id)), entry, config, card))
             except PathopipeError as error:
-                print(f"{entry.id[:40]:40} cannot be analysed: {error}")
+                why = entry.veil.over(str(error)) if entry.veil else error
+                print(f"{entry.id[:40]:40} cannot be analysed: {why}")
                 failed += 1
                 continue
             plans.append(told)

@@ -18,7 +18,6 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
 from pathopipe.errors import ModelError
-from pathopipe.limits import LIMITS, LimitsSpec
 from pathopipe.models.base import ModelCard
 from pathopipe.spec import Spec
 
@@ -26,6 +25,7 @@ FORMAT = 1
 """Version of the model file."""
 _KEY = "pathopipe"
 _LARGEST_HEADER = 50_000_000
+_LARGEST_FILE = 1_000_000_000
 
 
 class DecodeSpec(Spec):
@@ -56,18 +56,17 @@ class ModelFile:
     decode: DecodeSpec
 
 
-def read_model_file(path: Path, limits: LimitsSpec = LIMITS) -> ModelFile:
+def read_model_file(path: Path) -> ModelFile:
     """Return what the header of the model file ``path`` says.
 
     Raises
     ------
     ModelError
         If it is missing, damaged, or no pathopipe model.
-    LimitError
-        If it is larger than ``limits`` allow.
     """
     try:
-        limits.check("max_model_bytes", path.stat().st_size, f"the model {path}: bytes")
+        if (size := path.stat().st_size) > _LARGEST_FILE:
+            raise ModelError(f"{path} has {size:,} bytes, and no model of pathopipe more than {_LARGEST_FILE:,}")
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(

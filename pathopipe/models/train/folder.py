@@ -16,7 +16,7 @@ from pathopipe.models.train.classes import ClassTable
 from pathopipe.models.train.sample import Listed, Sample, sample_of
 from pathopipe.models.train.sets import ImageSet
 from pathopipe.models.train.spec import TrainSpec
-from pathopipe.pictures import check_picture
+from pathopipe.pictures import check_training_picture
 
 Row = tuple[int, dict[str, str]]
 
@@ -99,8 +99,8 @@ def _number(text: str, path: Path, line: int, whole: bool = False) -> float:
 
 def _load(path: Path, images: ImageSet, spec: TrainSpec, weight: float, tables: _Tables) -> Sample:
     label_path = images.folder / "labels" / path.name
-    check_picture(path)
-    check_picture(label_path)
+    check_training_picture(path)
+    check_training_picture(label_path)
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     label_image = cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)
     if bgr is None or label_image is None:

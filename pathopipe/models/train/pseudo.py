@@ -30,7 +30,7 @@ from pathopipe.models.train.sample import Listed, sample_of
 from pathopipe.models.train.sets import UnlabelledSet
 from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.validate import look
-from pathopipe.pictures import check_picture
+from pathopipe.pictures import check_training_picture
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _LARGEST_PX = 30_000_000
@@ -107,7 +107,7 @@ class _Teacher(NamedTuple):
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    check_picture(path)
+    check_training_picture(path)
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ModelError(f"cannot read {path}: expected an RGB image of 8 bits; leave it out with leave_out")
