@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from pathopipe.geometry import Box, Frame, Outlines
+from pathopipe.geometry import Box, Outlines
 from pathopipe.instances import Instances
 from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, OD_MEANS
 from pathopipe.slide.base import Scale, SlideInfo
@@ -86,7 +86,7 @@ class DrawnCells:
         outlines = _cut(self._rings(row, col, rng), seen)
         number = len(outlines)
         density = rng.normal([0.55, 0.75, 0.42], 0.04, (number, 3)).astype(np.float32)
-        density[rng.random(number) < 0.001] = (0.9, 0.95, 0.95)  # here and there a grain of black dirt
+        density[rng.random(number) < 0.001] = (1.3, 1.35, 1.35)  # here and there a grain of black dirt
         return Instances(
             outlines.with_coords(self.frame.points_to_level0(outlines.coords)),
             rng.uniform(0.4, 1, number).astype(np.float32),

@@ -18,7 +18,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pathopipe.edges import Edges
+from pathopipe.edges import Edges, closing
 
 
 class Box(NamedTuple):
@@ -213,11 +213,11 @@ class Outlines:
     def _measured(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Signed area (n,) and centroid (n, 2) of every ring."""
         area, centroid = np.zeros(len(self)), np.zeros((len(self), 2))
-        for part, edges in self._edges():
+        for part, edges in self.edges():
             area[part], centroid[part] = edges.area, edges.mean + self.coords[self.offsets[part]]
         return area, centroid
 
-    def _edges(self) -> Iterator[tuple[slice, Edges]]:
+    def edges(self) -> Iterator[tuple[slice, Edges]]:
         """Yield the edges of the rings, some thousand at a time: what is computed of them stays in the CPU's cache."""
         start = 0
         while start < len(self):
@@ -237,26 +237,11 @@ class Outlines:
         """Return (n, 2) the centroid of every ring."""
         return self._measured[1]
 
-    def second_moments(self) -> NDArray[np.float64]:
-        """Return (n, 3) the central second moments xx, yy, xy of every ring, normalised by its area."""
-        moments = np.zeros((len(self), 3))
-        for part, edges in self._edges():
-            moments[part] = edges.second_moments()
-        return moments
-
-    def perimeters(self) -> NDArray[np.float64]:
-        """Return (n,) the length of every ring in pixels of its frame."""
-        lengths = np.zeros(len(self))
-        for part, edges in self._edges():
-            lengths[part] = edges.lengths()
-        return lengths
-
     def to_shapely(self, decimals: int | None = None) -> NDArray[np.object_]:
         """Return (n,) shapely polygons, their coordinates rounded to ``decimals`` if given."""
         if not len(self):
             return np.zeros(0, object)
-        # Rings are closed in one go: every ring gets its first vertex once more at its end.
-        closed = np.insert(self.coords.astype(np.float64), self.offsets[1:], self.coords[self.offsets[:-1]], axis=0)
+        closed = np.take(self.coords, closing(self.offsets), axis=0).astype(np.float64)
         if decimals is not None:
             closed = np.round(closed, decimals)
         rings = self.offsets + np.arange(len(self) + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pathopipe.edges import closing
 from pathopipe.errors import GeoJSONError
 
 _LOW = 10_000
@@ -54,7 +55,7 @@ def rings_as_json(tenths: NDArray[np.floating], offsets: NDArray[np.int64]) -> l
         text[f"{name}_high"] = _HIGHS[high]
         text[f"{name}_low"] = np.where(high > 0, _LOWS[low], _ALONE[low])
         text[f"{name}_sign"] = np.where(whole[:, axis] < 0, b"-", b"")
-    closed = np.insert(text, offsets[1:], text[offsets[:-1]])
+    closed = text[closing(offsets)]
     closed["close"][offsets[1:] + np.arange(len(offsets) - 1)] = b"]\n"
-    rings = closed.tobytes().replace(b"\0", b"").split(b"\n")[:-1]
+    rings = closed.tobytes().translate(None, b"\0").split(b"\n")[:-1]
     return [b"[%b]" % ring for ring in rings]

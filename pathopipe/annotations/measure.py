@@ -43,14 +43,17 @@ def shape_columns(outlines: Outlines, mpp_x: float, mpp_y: float) -> dict[str, C
         hull.
     """
     local = _on_glass(outlines, mpp_x, mpp_y)
-    area = local.areas()
-    xx, yy, xy = local.second_moments().T
+    area, perimeter, hull, (xx, yy, xy) = (np.zeros(shape) for shape in [len(local)] * 3 + [(3, len(local))])
+    for part, edges in local.edges():
+        area[part], perimeter[part], hull[part] = np.abs(edges.area), edges.lengths(), edges.hull_areas()
+        xx[part], yy[part], xy[part] = edges.second_moments().T
+    bent = np.isnan(hull)
+    hull[bent] = shapely.area(shapely.convex_hull(local.take(bent).to_shapely()))
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     large, small = mean + spread, np.maximum(mean - spread, 0)
-    hull = shapely.area(shapely.convex_hull(local.to_shapely()))
     return {
         "area_um2": area,
-        "perimeter_um": local.perimeters(),
+        "perimeter_um": perimeter,
         "major_axis_um": 4 * np.sqrt(large),
         "minor_axis_um": 4 * np.sqrt(small),
         "eccentricity": np.sqrt(1 - np.divide(small, large, out=np.ones_like(large), where=large > 0)),

@@ -45,9 +45,13 @@ def on_grid(outlines: Outlines) -> Written:
     coincide with the one before are left out.
     """
     rounded, index = _rounded(outlines)
-    polygons = rounded.to_shapely()
-    good = shapely.is_valid(polygons) & (shapely.area(polygons) > 0)
-    mended = {place: ring for place in np.flatnonzero(~good).tolist() if len(ring := _mended(polygons[place]))}
+    good, mended = _star_shaped(rounded), {}
+    doubtful = np.flatnonzero(~good)
+    for place, polygon in zip(doubtful.tolist(), rounded.take(doubtful).to_shapely(), strict=True):
+        if polygon.is_valid and polygon.area > 0:
+            good[place] = True
+        elif len(ring := _mended(polygon)):
+            mended[place] = ring
     if not good.all():
         places = np.concatenate([np.flatnonzero(good), np.array(list(mended), np.int64)])
         order = np.argsort(places)
@@ -66,21 +70,35 @@ def _rounded(outlines: Outlines) -> tuple[Outlines, NDArray[np.int64]]:
 
     The second array tells which outline each was.
     """
-    starts, lengths = outlines.offsets[:-1], np.diff(outlines.offsets)
-    ring = np.repeat(np.arange(len(outlines)), lengths)
-    finite = np.ones(len(outlines), np.bool_)
-    finite[ring[~np.isfinite(outlines.coords).all(axis=1)]] = False
-    grid = tenths(np.where(finite[ring, None], outlines.coords, 0))
-    before = np.arange(-1, len(grid) - 1)
-    before[starts] = outlines.offsets[1:] - 1
-    moved = (grid != grid[before]).any(axis=1)
-    counts = np.bincount(ring[moved], minlength=len(outlines))
-    index = np.flatnonzero(finite & (counts >= 3))
+    counts = np.diff(outlines.offsets)
+    ring = np.repeat(np.arange(len(outlines)), counts)
+    finite = np.isfinite(outlines.coords[:, 0]) & np.isfinite(outlines.coords[:, 1])
+    usable = np.ones(len(outlines), np.bool_)
+    usable[ring[~finite]] = False
+    x, y = tenths(np.where(finite, outlines.coords.T, 0))
+    moved = np.ones(len(ring), np.bool_)
+    moved[1:] = (x[1:] != x[:-1]) | (y[1:] != y[:-1])
+    first, last = outlines.offsets[:-1], outlines.offsets[1:] - 1
+    moved[first] = (x[first] != x[last]) | (y[first] != y[last])
+    if not moved.all():
+        counts = np.bincount(ring[moved], minlength=len(outlines))
+        usable &= counts >= 3
+    kept = moved if usable.all() else moved & usable[ring]
+    index = np.flatnonzero(usable)
     offsets = np.zeros(len(index) + 1, np.int64)
     np.cumsum(counts[index], out=offsets[1:])
-    usable = np.zeros(len(outlines), np.bool_)
-    usable[index] = True
-    return Outlines(grid[moved & usable[ring]].astype(np.float32), offsets), index
+    return Outlines(np.stack([x[kept], y[kept]], axis=1).astype(np.float32), offsets), index
+
+
+def _star_shaped(outlines: Outlines) -> NDArray[np.bool_]:
+    """Return which of the outlines, in whole numbers, are seen whole from their middle, and so are valid for sure.
+
+    Most nuclei are, and this is found out ten times as fast as that an outline does not cross itself.
+    """
+    found = np.zeros(len(outlines), np.bool_)
+    for part, edges in outlines.edges():
+        found[part] = edges.star_shaped(np.rint(edges.mean))
+    return found
 
 
 def _mended(polygon: shapely.Polygon) -> NDArray[np.float64]:

@@ -244,8 +244,8 @@ def test_an_error_in_the_thread_that_compresses_is_raised(tmp_path, monkeypatch)
 @settings(deadline=None, max_examples=15)
 @given(cuts=st.lists(st.integers(0, 190), max_size=6), part_cells=st.integers(1, 250), group_cells=st.integers(1, 250))
 def test_the_files_do_not_depend_on_how_the_cells_are_divided(cuts, part_cells, group_cells):
-    cells, spec = drawn_cells(320, CLASSES), AnnotationSpec(part_cells=part_cells)
-    assert len(cells) > 180
+    cells, spec = drawn_cells(340, CLASSES), AnnotationSpec(part_cells=part_cells)
+    assert len(cells) > 190
     ends = [0, *sorted(cuts), len(cells)]
     parts = [cells.part(start, end) for start, end in pairwise(ends)]
     with tempfile.TemporaryDirectory() as folder, mock.patch("pathopipe.annotations.parquet.GROUP_CELLS", group_cells):
