@@ -75,7 +75,6 @@ NOTHING = {  # where the work is done, what is kept, and what is refused
     "limits.max_image_px": 5e8,
     "limits.max_text_bytes": 5e9,
     "limits.max_table_bytes": 5e8,
-    "limits.max_model_bytes": 9e9,
 }
 CARD = load_card(ModelSpec())
 INFO = ArraySlide(np.full((64, 64, 3), 200, np.uint8), 0.5).info
