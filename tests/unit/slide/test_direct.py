@@ -194,7 +194,7 @@ def test_a_damaged_tile_is_an_error_and_fails_alone(tmp_path, harm, scale):
             assert np.array_equal(slide.read(Rect(0, 0, 200, 200), 200 // scale, 200 // scale), sound)
 
 
-@pytest.mark.parametrize(("tag", "value"), [(324, 3), (325, 2**31 - 1)])
+@pytest.mark.parametrize(("tag", "value"), [(324, 3), (325, 1_000_000)])
 def test_a_tile_outside_the_file_is_an_error(tmp_path, tag, value):
     path = write_jpeg_slide(tmp_path / "a.tif", [picture(1024, 1024)])
     with tifffile.TiffFile(path) as file:
