@@ -28,6 +28,7 @@ DATA = Path(os.environ.get("PATHOPIPE_TEST_DATA", HERE.parents[1] / "shared" / "
 RESULTS: dict[str, tuple[str | Path, ...]] = {
     "seams": ("--size", "8000"),
     "kill": ("--size", "8000"),
+    "soak": ("--kills", "20"),
     "accuracy": ("--data", DATA),
     "accuracy_run": ("--data", DATA),
     "robustness": ("--data", DATA, "--images", "2", "--no-page"),
