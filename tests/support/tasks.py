@@ -68,3 +68,8 @@ class Slowly:
     def __call__(self, _: int) -> int:
         time.sleep(self.seconds)
         return os.getpid()
+
+
+def gpu_of(_: int) -> tuple[int, str | None]:
+    """Return this process's id and the GPU that it was given."""
+    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
