@@ -95,7 +95,7 @@ def thumbnails(folder: Path) -> None:
         pen = cv2.imread(str(folder / f"{name}_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
         stained = Stained.of(rgb, TissueSpec())
         before = stained.pieces(8.0, TissueSpec())
-        found = find_artefacts(stained.density, before, 8.0, ArtefactSpec()).all
+        found = find_artefacts(stained, before, 8.0, ArtefactSpec()).all
         after = before & ~found & stained.pieces(8.0, TissueSpec(), found)
         rest = before & ~pen
         told(name, (before & pen).sum() / pen.sum(), (after & pen).sum() / pen.sum())
@@ -112,7 +112,7 @@ def coarse(data: Path) -> None:
         rgb = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
         stained = Stained.of(rgb, TissueSpec())
         tissue = stained.pieces(8.0, TissueSpec())
-        masks = find_artefacts(stained.density, tissue, 8.0, ArtefactSpec()).masks
+        masks = find_artefacts(stained, tissue, 8.0, ArtefactSpec()).masks
         told = ", ".join(f"{kind} {mask.sum() / tissue.sum():.2%}" for kind, mask in masks.items())
         print(f"  {Path(name).stem:44} {told}", flush=True)
     print()

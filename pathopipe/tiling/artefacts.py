@@ -7,7 +7,7 @@ not; eosin absorbs little blue, red ink much; and only dirt absorbs all colours 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pathopipe.tiling.folds import folds
 from pathopipe.tiling.spec import ArtefactSpec
+from pathopipe.tiling.stained import Stained
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -69,13 +70,13 @@ class Artefacts:
         return np.asarray(np.logical_or.reduce(list(self.masks.values())), bool)
 
 
-def find_artefacts(density: Sequence[Plane], tissue: Mask, mpp: float, spec: ArtefactSpec) -> Artefacts:
+def find_artefacts(stained: Stained, tissue: Mask, mpp: float, spec: ArtefactSpec) -> Artefacts:
     """Find ink, dirt and folds in what looks like tissue.
 
     Parameters
     ----------
-    density : three (h, w) float32
-        Optical density of red, green and blue relative to the glass.
+    stained : Stained
+        The picture, with its glass.
     tissue : (h, w) bool
         What looks like tissue, artefacts included.
     mpp : float
@@ -83,13 +84,13 @@ def find_artefacts(density: Sequence[Plane], tissue: Mask, mpp: float, spec: Art
     spec : ArtefactSpec
         What is looked for.
     """
-    red, green, blue = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.7), np.float32) for plane in density)
+    red, green, blue = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.7), np.float32) for plane in stained.density)
     nothing = np.zeros(tissue.shape, bool)
     ink = _cool_ink(red, green, blue) | _red_ink(red, green, blue, mpp) if spec.pen else nothing
     dirt = _black(red, green, blue) if spec.black else nothing
     hue = _blue_over_green(green, blue, tissue & ~ink & ~dirt)
     if spec.black and hue is not None and hue < DAB_FROM:
-        dirt = dirt | _specks(density)
+        dirt = dirt | _specks(stained.density)
     ink, dirt = (_large(_grown(mask, spec.margin_um / mpp), mpp, spec) & tissue for mask in (ink, dirt))
     fold = folds(red, green, blue, tissue & ~ink & ~dirt, mpp, spec) if spec.folds else nothing
     return Artefacts({"pen": ink, "black": dirt & ~ink, "fold": fold}, hue)
@@ -120,16 +121,20 @@ def _black(red: Plane, green: Plane, blue: Plane) -> Mask:
     return _connected(sure, around)
 
 
-def _specks(density: Sequence[Plane]) -> Mask:
+def _specks(density: Iterable[Plane]) -> Mask:
     """Return what is darker than its surroundings in all colours alike: thin edges, clusters of grains."""
-    more = []
-    for plane in density:
-        scaled = np.asarray(np.clip(plane * 100, 0, 255), np.uint8)  # the median of floats is slow
-        more.append(scaled.astype(np.int16) - cv2.medianBlur(scaled, _AROUND_PX))
-    palest, densest = np.minimum.reduce(more), np.maximum.reduce(more)
+    red, green, blue = (_above_surroundings(plane) for plane in density)
+    palest, densest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    del red, green, blue  # a large slide's picture has 16 megapixels
     sure, around = ((palest > 100 * least) & (palest > ratio * densest) for least, ratio in _SPECK)
     joined = cv2.morphologyEx(_connected(sure, around).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return joined.astype(bool)
+
+
+def _above_surroundings(plane: Plane) -> NDArray[np.int16]:
+    """Return how much denser each pixel is than those around it, in hundredths."""
+    scaled = np.asarray(np.clip(plane * 100, 0, 255), np.uint8)  # the median of floats is slow
+    return np.asarray(scaled.astype(np.int16) - cv2.medianBlur(scaled, _AROUND_PX), np.int16)
 
 
 def _blue_over_green(green: Plane, blue: Plane, tissue: Mask) -> float | None:

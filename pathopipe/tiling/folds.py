@@ -59,15 +59,19 @@ def folds(
         return nothing
     dense = density > max(_LEAST, _DENSEST * float(np.percentile(density[tissue], 90)))
     dense &= tissue
+    del density
     if not dense.any():
         return nothing
     inside = tissue.astype(np.float32)
     side = round(_AROUND_UM / mpp) | 1
     area = np.maximum(_summed(inside, side), 1)
     # Red is absorbed by haematoxylin; green by both, so what it has more is eosin.
-    for stain in (red, green - red):
-        around = np.maximum(_summed(stain * inside, side) / area, 0.03)
-        dense &= stain > spec.fold_contrast * around
+    for stain in (green - red, red):
+        around = _summed(stain * inside, side)
+        around /= area
+        np.maximum(around, 0.03, out=around)
+        around *= spec.fold_contrast
+        dense &= stain > around
     joined = cv2.morphologyEx(dense.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     bands = _bands(np.asarray(joined, np.uint8), mpp, spec)
     return _of_the_same_tissue(bands, red, green, blue, tissue, spec.fold_contrast)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -24,19 +24,15 @@ _THIN_UM = 20.0
 """Pieces nowhere wider than twice this are fibres, scratches and coverslip edges."""
 
 
-def densities(rgb: NDArray[np.uint8], glass: Glass) -> list[NDArray[np.float32]]:
-    """Return the optical density of red, green and blue, each (h, w) float32: 0 on glass and on what is brighter."""
+def densities(rgb: NDArray[np.uint8], glass: Glass) -> Iterator[NDArray[np.float32]]:
+    """Yield the optical density of red, green and blue, each (h, w) float32: 0 on glass and on what is brighter."""
     levels = np.maximum(np.arange(256, dtype=np.float32), 1)
-    return [
-        np.asarray(
-            cv2.LUT(rgb[..., channel], np.maximum(np.log10(glass.colour[channel] / levels), 0).astype(np.float32)),
-            np.float32,
-        )
-        for channel in range(3)
-    ]
+    for channel in range(3):
+        of_level = np.maximum(np.log10(glass.colour[channel] / levels), 0).astype(np.float32)
+        yield np.asarray(cv2.LUT(rgb[..., channel], of_level), np.float32)
 
 
-def stain(density: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def stain(density: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the stain and the colour of every pixel from its :func:`densities`.
 
     The colour (highest less lowest density of the channels) counts twice in the stain: dyes absorb some wavelengths
@@ -49,8 +45,19 @@ def stain(density: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], 
     colour : (h, w) float32
         0 for every shade of grey.
     """
-    colour = np.maximum.reduce(density) - np.minimum.reduce(density)
-    return np.asarray(sum(density) / np.float32(3) + 2 * colour, np.float32), colour
+    # One plane at a time and in place: the picture of a large slide has 16 megapixels.
+    planes = iter(density)
+    total = next(planes).copy()
+    highest, lowest = total.copy(), total.copy()
+    for plane in planes:
+        total += plane
+        np.maximum(highest, plane, out=highest)
+        np.minimum(lowest, plane, out=lowest)
+    highest -= lowest
+    total /= np.float32(3)
+    np.multiply(highest, np.float32(2), out=lowest)
+    total += lowest
+    return total, highest
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,14 @@ class Stained:
     """(h, w) what has the stain of tissue."""
     seed: NDArray[np.bool_]
     """(h, w) what has more of it."""
-    density: list[NDArray[np.float32]]
-    """Optical density of red, green and blue relative to the glass."""
+    rgb: NDArray[np.uint8]
+    """(h, w, 3) the picture."""
     glass: Glass
+
+    @property
+    def density(self) -> Iterator[NDArray[np.float32]]:
+        """Optical density of red, green and blue relative to the glass; made anew, as three planes take much room."""
+        return densities(self.rgb, self.glass)
 
     @classmethod
     def of(cls, rgb: NDArray[np.uint8], spec: TissueSpec) -> Stained:
@@ -71,14 +83,13 @@ class Stained:
         padding = black_padding(rgb)
         rough = roughness(rgb)
         glass = find_glass(rgb, rough, padding)
-        density = densities(rgb, glass)
-        strength, colour = stain(density)
+        strength, colour = stain(densities(rgb, glass))
         faint = _faintest(strength, rough, glass) / spec.sensitivity
         textured = cv2.boxFilter(rough, -1, (5, 5)) >= max(1.0, 2.5 * glass.roughness) / spec.sensitivity
         strong = strength >= _STRONG / spec.sensitivity
         coloured = cv2.boxFilter(colour, -1, (9, 9)) >= _COLOURED * cv2.boxFilter(strength, -1, (9, 9))
         mask = (strength >= faint) & (textured | strong) & coloured & ~padding
-        return cls(mask, strength >= _SEED[0] / spec.sensitivity, density, glass)
+        return cls(mask, strength >= _SEED[0] / spec.sensitivity, rgb, glass)
 
     def pieces(self, mpp: float, spec: TissueSpec, without: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Return (h, w) what is tissue: stained pieces, closed and large enough.

@@ -80,7 +80,7 @@ def find_tissue(slide: Slide, spec: TissueSpec, artefacts: ArtefactSpec = _ARTEF
     everything = stained.pieces(frame.mpp, spec) if spec.enabled else np.ones(rgb.shape[:2], bool)
     if not artefacts.enabled:
         return _tissue(_outline(everything, frame, info), rgb, frame, info)
-    found = find_artefacts(stained.density, everything, frame.mpp, artefacts)
+    found = find_artefacts(stained, everything, frame.mpp, artefacts)
     clean = everything & ~found.all
     if spec.enabled and not (clean == everything).all():
         # Slivers beside ink and dirt are too small to be tissue now.
