@@ -239,6 +239,11 @@ def test_a_run_that_did_not_end_is_told(out):
     assert "did not come to its end" in read(out).text
 
 
+def test_shards_that_are_still_to_come_are_told(out):
+    add_run(out, finished=None, shards={"of": 8, "finished": 3, "parts": {}})
+    assert "3 of 8 shards have come to their end" in read(out).text
+
+
 def test_a_summary_alone_is_enough(tmp_path):
     (tmp_path / "summary.csv").write_text("id,slide,status,error\na,/x/a.svs,failed,broken\n", encoding="utf-8")
     text = read(tmp_path).text
