@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -150,11 +151,9 @@ class Instances:
             If the file is missing, damaged, of another format version, or of something else.
         """
         try:
-            # np.load leaves a file that it opened itself open where the archive is damaged.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-                # All of it: np.load stops at the end of an array, and leaves the checksum of a changed length unread.
-                if data.zip.testzip() is not None:
-                    raise ValueError("its checksum does not fit")
+            with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+                # Each entry to its end, which np.load does not do: only there its checksum is compared.
+                data = {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
                 if int(data["format"]) != FORMAT:
                     raise StoreError(f"{path} has format {int(data['format'])}, this version reads {FORMAT}; remove it")
                 if str(data["of"]) != of:
@@ -164,9 +163,14 @@ class Instances:
                     data["score"],
                     data["class_id"],
                     tuple(str(name) for name in data["classes"]),
-                    {name[2:]: data[name] for name in data.files if name.startswith("m:")},
+                    {name[2:]: values for name, values in data.items() if name.startswith("m:")},
                 )
         except _DAMAGE as error:
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path} is not a whole instance file ({error}); remove it and run again") from error
+
+
+def _array(text: bytes) -> NDArray[Any]:
+    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(text), allow_pickle=False)
+    return array
