@@ -107,10 +107,11 @@ def array_job(slides: Path, out: Path, _: int) -> str:
 
 
 def jobs_as_workers(slides: Path, out: Path, tiles: int) -> str:
-    """Take the shipped file with two jobs of one process each: the machine has few cores."""
+    """Take the shipped file with two jobs of one process each, and the loopback network: it is one small machine."""
     values = yaml.safe_load((ROOT / "configs" / "clusters" / "slurm.yaml").read_text(encoding="utf-8"))
     values["workers"] = 2
-    values["options"] |= {"cores": 1, "processes": 1, "memory": "3GB", "log_directory": str(out.parent / "logs")}
+    values["options"] |= {"cores": 1, "processes": 1, "memory": "3GB", "interface": "lo"}
+    values["options"]["log_directory"] = str(out.parent / "logs")
     file = out.parent / "cluster.yaml"
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-m", "pathopipe", "run", slides, "--out", out, "--cluster", file]

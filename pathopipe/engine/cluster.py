@@ -49,6 +49,8 @@ def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
     """
     if spec.cluster == "serial":
         return SerialExecutor()
+    # What matters of dask's log comes back as exceptions; the rest would bury our own lines.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if spec.cluster == "local":
         return _local(spec, spec.workers, gpus)
     if spec.cluster.endswith((".yaml", ".yml")):
@@ -70,8 +72,6 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     number = workers or _default_workers(gpus)
-    # What matters of its log comes back as exceptions; the rest would bury our own lines.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
     options: dict[str, Any] = {"nthreads": 1, "silence_logs": logging.CRITICAL, "dashboard_address": None}
     described = {}
