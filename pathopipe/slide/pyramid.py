@@ -123,7 +123,7 @@ class PyramidSlide:
         # Tiles of one grid differ in the last bits of their scale, and must all be read from the same source.
         scale_x, scale_y = round(scale_x, 6), round(scale_y, 6)
         index = level_for(self._info.levels, scale_x, scale_y)
-        if self._shrinking is None:
+        if self._shrinking is None or index > 0:  # Coarser levels are small, and tissue is found on them.
             return index, 1
         level = self._info.levels[index]
         steps = scale_x / level.downsample_x, scale_y / level.downsample_y
