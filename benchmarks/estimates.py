@@ -45,10 +45,8 @@ def compared(name: str, slide: Path, folder: Path, workers: int) -> Iterator[Row
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     with Planner(config) as planner:
-        job = job_for(
-            SlideFolder(out / slide.stem), FoundSlide(slide.stem, str(slide)), config, load_card(config.model)
-        )
-        plan = planner.plan(job)
+        found = FoundSlide(str(slide), None, slide.stem)
+        plan = planner.plan(job_for(SlideFolder(out / slide.stem), found, config, load_card(config.model)))
     ran = pathopipe("run", slide, "--out", out, "--workers", workers, "--device", "cpu", "-q")
     disk = sum(path.stat().st_size for path in (out / slide.stem).rglob("*") if path.is_file())
     for what, real, reckoned, unit in (
