@@ -36,8 +36,11 @@ def cells_parquet(path: Path, info: SlideInfo) -> Iterator[Callable[[CellTable],
     """
     with atomic_file(path) as file:
         groups = _RowGroups(file)
-        yield groups.add
-        groups.finish(info)
+        try:
+            yield groups.add
+            groups.finish(info)
+        finally:
+            groups.close()
 
 
 class _RowGroups:
@@ -65,7 +68,11 @@ class _RowGroups:
         bounds = (tenths(np.concatenate([self._low, self._high])) / PER_PX).tolist()
         geo = _geo(bounds if np.isfinite(bounds).all() else None)
         self._writer.add_key_value_metadata({"geo": json.dumps(geo), "pathopipe": json.dumps(slide)})
-        self._writer.close()
+
+    def close(self) -> None:
+        """End the file, after an error too: else the writer would do it later, to a file that is closed."""
+        if self._writer is not None:
+            self._writer.close()
 
     def _write(self, group: CellTable) -> None:
         self._low = np.minimum(self._low, group.cells.outlines.coords.min(axis=0))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -255,6 +256,22 @@ def test_the_files_do_not_depend_on_how_the_cells_are_divided(cuts, part_cells, 
             assert write_cells(*two, parts, INFO, spec) == counts
         assert one[0].read_bytes() == two[0].read_bytes()
         assert one[1].read_bytes() == two[1].read_bytes()
+
+
+def test_an_error_among_the_cells_leaves_what_was_there(tmp_path):
+    paths = tmp_path / "cells.geojson.zip", tmp_path / "cells.parquet"
+    for path in paths:
+        path.write_bytes(b"what was there")
+
+    def cells():
+        yield drawn_cells(400)
+        raise StoreError("a tile's file is damaged")
+
+    with mock.patch("pathopipe.annotations.write.BLOCK_CELLS", 20), pytest.raises(StoreError, match="is damaged"):
+        write_cells(*paths, cells(), INFO, AnnotationSpec(part_cells=50))
+    gc.collect()
+    assert sorted(tmp_path.iterdir()) == list(paths)
+    assert [path.read_bytes() for path in paths] == [b"what was there"] * 2
 
 
 def test_what_is_dropped_and_repaired_is_counted(tmp_path):
