@@ -44,8 +44,8 @@ def bottleneck(seconds: Mapping[str, float], worked: Mapping[str, Spent], worker
     if stage == "infer":
         told = f"The network took {share}: {_faster_network(gpu)} would help."
     if had < _HELD_UP and not gpu:
-        whose = f"{workers} workers had" if workers > 1 else "The worker had"
-        told += f" {whose} {had:.0%} of a core each: other programs ran, or there are fewer cores than workers."
+        whose = f"{workers} workers each had" if workers > 1 else "The worker had"
+        told += f" {whose} {had:.0%} of a core: other programs ran, or there are fewer cores than workers."
     return told
 
 

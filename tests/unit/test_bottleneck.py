@@ -27,7 +27,7 @@ def worked(**changed: tuple[float, float]) -> dict[str, Spent]:
         (worked(wait=(200, 0)), False, "The workers waited for 67% of the workers' time: larger tiles"),
         (worked(idle=(200, 0)), False, "The workers had nothing to do for 67%"),
         (worked(store=(200, 9)), False, "store.keep: false"),
-        (worked(infer=(82, 20), post=(8, 2)), False, "2 workers had 24% of a core each"),
+        (worked(infer=(82, 20), post=(8, 2)), False, "2 workers each had 24% of a core"),
         (worked(dreaming=(200, 9)), False, "dreaming took 67% of the workers' time"),
     ],
 )
