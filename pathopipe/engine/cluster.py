@@ -49,6 +49,8 @@ def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
     """
     if spec.cluster == "serial":
         return SerialExecutor()
+    import distributed  # noqa: F401 (it sets its loggers' levels when it is imported)
+
     # What matters of dask's log comes back as exceptions; the rest would bury our own lines.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if spec.cluster == "local":

@@ -84,18 +84,24 @@ class Crew:
         """
         self._say(f"warning: the scheduler went away; waiting {self._patience_s:.0f} s for it to come back")
         deadline = time.monotonic() + self._patience_s
-        while self._client.status == "connecting" and time.monotonic() < deadline:
-            time.sleep(0.1)
-        try:
-            if self._client.status != "running":
-                raise TimeoutError
-            self._client.wait_for_workers(1, timeout=self._patience_s)
-        except (TimeoutError, OSError):
-            raise ClusterError(
-                f"the scheduler went away ({error}) and did not come back with workers in {self._patience_s:.0f} s; "
-                "what is done is kept: run the same command again to go on"
-            ) from error
+        while not self._back(deadline - time.monotonic()):
+            if self._client.status == "closed" or time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the scheduler went away and did not come back with workers in {self._patience_s:.0f} s; "
+                    "what is done is kept: run the same command again to go on"
+                ) from error
+            time.sleep(0.2)
         self._say("the scheduler is back")
+
+    def _back(self, seconds: float) -> bool:
+        """Return whether scheduler and a worker are there, within ``seconds`` if the scheduler is."""
+        if self._client.status != "running":
+            return False
+        try:
+            self._client.wait_for_workers(1, timeout=max(seconds, 0.1))
+        except OSError:  # too late, or a connection that is lost is not yet known to be
+            return False
+        return True
 
     def _lacks(self, addresses: list[str] | None) -> Lacks:
         answers = self._client.run(examine, self._needs, workers=addresses, on_error="return")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from distributed import Client, Future
 from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from pathopipe.engine.base import Executor, Item, Result
@@ -122,7 +123,7 @@ class DaskExecutor:
                     result = future.result()
                 except KilledWorker:
                     killed(item, "it ended the worker that was at it (out of memory?)")
-                except FutureCancelledError as error:
+                except (FutureCancelledError, CommClosedError) as error:
                     self._crew.wait(error)
                     # What was given out went with the scheduler, and results that had come may be of no use any more.
                     waiting, arriving = chain([item, *flying.values()], waiting), SimpleQueue()
@@ -135,8 +136,9 @@ class DaskExecutor:
                         done(item, result)
                 hand_out(self._room(flying))
         finally:
-            for future in flying:
-                future.cancel()
+            if self._client.status == "running":  # else they went with the scheduler
+                for future in flying:
+                    future.cancel()
 
     def _next(self, arriving: SimpleQueue[Future[Any]]) -> Future[Any]:
         while True:

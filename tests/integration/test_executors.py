@@ -97,7 +97,7 @@ def test_a_running_scheduler_is_used_by_its_address(tmp_path):
         ("kind: abacus\n", "kind"),
         ("kind: address\n", "address"),
         ("- a\n", "file"),
-        ("kind: [\n", "cannot read"),
+        ("kind: [\n", "is not YAML"),
     ],
 )
 def test_a_wrong_cluster_file_is_told(tmp_path, text, complaint):
