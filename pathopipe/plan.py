@@ -46,7 +46,7 @@ _CELL_S = 25e-6
 """Stitching a cell and writing it."""
 _CELL_FILE_BYTES = 420.0
 """A cell in ``cells.geojson.zip`` and ``cells.parquet``."""
-_CELL_BYTES = 900.0
+_CELL_BYTES = 150.0
 """A cell in the memory of the coordinating process."""
 _OTHER_FILE_BYTES = 3e6
 """The overview, annotations, scores."""
