@@ -136,7 +136,8 @@ class Agreement:
         """AJI with one-to-one partners, called AJI+ in the code published with Graham et al. (2019, "Hover-Net").
 
         Partners are those of the assignment with the largest sum of IoU; the objects without one are added to the
-        unions. Unlike the AJI it does not punish a wrong pair twice, and does not care which of the two is the truth.
+        unions. Where several have that sum, it is the figure of one of them. Unlike the AJI it does not
+        punish a wrong pair twice, and does not care which of the two is the truth.
         """
         return self.figure("aji_plus")
 

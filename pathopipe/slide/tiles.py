@@ -33,8 +33,8 @@ class OpenFile:
         self.size = os.fstat(self.number).st_size
 
     def __del__(self) -> None:
-        # Absent where the file could not be opened.
-        if hasattr(self, "number"):
+        # Absent where the file could not be opened. At the end of Python os itself may be gone: the system closes then.
+        if hasattr(self, "number") and os is not None:
             os.close(self.number)
 
 
