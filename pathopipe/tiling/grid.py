@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # tissue detection needs OpenCV, and the grid's settings are 
 class GridSpec(Spec):
     """How the slide is cut into tiles."""
 
-    tile_px: int = Field(1024, ge=64, le=16384)
-    """Side of what a tile reads, halo included, in working pixels."""
+    tile_px: int = Field(2048, ge=64, le=16384)
+    """Most that the side of what a tile reads may be, halo included, in working pixels."""
     halo_px: int | None = Field(None, ge=0)
     """Context around a tile's core in working pixels; None takes what the model asks for."""
 
@@ -55,7 +55,7 @@ class TileGrid:
 
     @classmethod
     def cover(cls, width: int, height: int, spec: GridSpec, model_halo_px: int, stride_px: int = 1) -> TileGrid:
-        """Return the grid that ``spec`` asks for.
+        """Return the grid of as few tiles as ``spec`` allows, no larger than they need be.
 
         Parameters
         ----------
@@ -89,7 +89,10 @@ class TileGrid:
                 f"the model works in steps of {stride_px} px: grid.tile_px={spec.tile_px} and a halo of {halo} px do "
                 f"not fit; use {cure}grid.tile_px={tile}"
             )
-        return cls(width, height, core, halo)
+        # As few rows and columns as fit, and then cores as small as still cover the plane: what a tile reads beyond it
+        # is computed in vain.
+        needed = max(-(-side // -(-side // core)) for side in (max(width, 1), max(height, 1)))
+        return cls(width, height, needed + -needed % stride_px, halo)
 
     @property
     def rows(self) -> int:

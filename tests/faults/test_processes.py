@@ -22,8 +22,8 @@ ENDS_S = 60
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
-    """36 tiles."""
-    return draw(tmp_path_factory.mktemp("drawn") / "a.svs", side=1536)
+    """144 tiles: so many that no run is over before it is ended."""
+    return draw(tmp_path_factory.mktemp("drawn") / "a.svs", side=3072)
 
 
 @pytest.fixture(scope="module")

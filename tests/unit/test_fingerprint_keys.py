@@ -77,7 +77,7 @@ NOTHING = {  # where the work is done, what is kept, and what is refused
     "limits.max_table_bytes": 5e8,
 }
 CARD = load_card(ModelSpec())
-INFO = ArraySlide(np.full((64, 64, 3), 200, np.uint8), 0.5).info
+INFO = ArraySlide(np.full((640, 640, 3), 200, np.uint8), 0.5).info
 
 
 def prints(*settings, info=INFO, card=CARD):

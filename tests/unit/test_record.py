@@ -27,7 +27,7 @@ def card() -> ModelCard:
 def prints(card, *settings, info=None):
     import numpy as np
 
-    info = info or ArraySlide(np.full((64, 64, 3), 200, np.uint8), 0.5).info
+    info = info or ArraySlide(np.full((640, 640, 3), 200, np.uint8), 0.5).info
     config = load_config(settings=settings)
     frame = Frame.at(card.mpp, info.width, info.height, info.scale.x, info.scale.y)
     grid = TileGrid.cover(frame.width, frame.height, config.grid, card.halo_px, card.stride_px)
@@ -61,7 +61,7 @@ def test_another_model_or_slide_has_another_fingerprint(card):
     import numpy as np
 
     assert prints(replace(card, sha256="0" * 64)).instances != prints(card).instances
-    info = ArraySlide(np.full((64, 64, 3), 200, np.uint8), 0.5).info
+    info = ArraySlide(np.full((640, 640, 3), 200, np.uint8), 0.5).info
     assert prints(card, info=replace(info, identity="other")).instances != prints(card, info=info).instances
 
 
