@@ -26,8 +26,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Draw a slide, analyse it, and show where the results are
 	$(BIN)/pathopipe demo --out demo
 
+# Tests wait for processes of their own much of the time: a few more than cores does no harm.
+JOBS ?= 3
 test: $(READY) ## Run all tests (real slides too, where PATHOPIPE_TEST_DATA or ../shared/data has them)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 check: $(READY) ## Lint, types, layers, docs
 	$(BIN)/ruff check .
