@@ -211,6 +211,7 @@ def analyse_tiles(
             left = instances.missing(tiles)
             doubt = shortage(len(left), grid.core_px, job.config.store.keep, job.folder.path)
             raise OutputDiskError(f"{error}; {doubt or f'{len(left)} tiles are left'}") from error
+    instances.clear_temporary()  # what workers were writing that died meanwhile
     log_failed(failed, job.folder)
     return failed
 

@@ -75,7 +75,12 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
 
     number = workers or _default_workers(gpus)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
-    options: dict[str, Any] = {"nthreads": 1, "silence_logs": logging.CRITICAL, "dashboard_address": None}
+    options: dict[str, Any] = {
+        "nthreads": 1,
+        "silence_logs": logging.CRITICAL,
+        "dashboard_address": None,
+        "preload": ["pathopipe.engine.unhurried"],
+    }
     described = {}
     for index in range(number):
         own = dict(options)

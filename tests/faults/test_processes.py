@@ -22,8 +22,8 @@ ENDS_S = 60
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
-    """144 tiles: so many that no run is over before it is ended."""
-    return draw(tmp_path_factory.mktemp("drawn") / "a.svs", side=3072)
+    """36 tiles."""
+    return draw(tmp_path_factory.mktemp("drawn") / "a.svs", side=1536)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,11 @@ def session(leader: int) -> list[psutil.Process]:
     return found
 
 
+def heed_ctrl_c() -> None:
+    """Undo that a shell has what it starts in the background ignore Ctrl-C, as these tests may have been."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_until(true, seconds=300.0):
     ends = time.monotonic() + seconds
     while not true():
@@ -72,7 +77,12 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
     kept: dict[str, int] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with subprocess.Popen(
-            arguments, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
+            arguments,
+            env=environment(),
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_ctrl_c,
         ) as process:
             wait_for_tiles(process, tmp_path, len(kept) + 3)
             assert process.poll() is None, process.stderr.read()
