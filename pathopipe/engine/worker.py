@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 
+from pathopipe.engine.heap import keep_freed_memory
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Frame
 from pathopipe.models.base import ModelSpec, Predictor
@@ -83,6 +84,7 @@ def reopen_tiles(source: PixelSource) -> TileStore:
 @lru_cache(maxsize=1)
 def open_predictor(spec: ModelSpec) -> Predictor:
     """Return this process's model of ``spec``, loading it on first use."""
+    keep_freed_memory()
     return load_predictor(spec)
 
 
