@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pathopipe.models.int8 import Int8Net
-from pathopipe.models.network import StarNet
+from pathopipe.models.network import SURFACES, StarNet
 from pathopipe.models.postprocess import Distances
-
-_SURFACES = 3
-"""Probability, foreground and boundary."""
-
 
 Net = StarNet | Int8Net
 
@@ -28,8 +24,8 @@ class TileOutput(NamedTuple):
     """What the network says about one tile."""
 
     maps: NDArray[np.float32]
-    """(3 + classes, h / 2, w / 2): probability, foreground and boundary, then the classes' probabilities where
-    there are several."""
+    """(2 + classes, h / 2, w / 2): probability and foreground, then the classes' probabilities where there are
+    several."""
     distances: Distances
     """Flat positions of output pixels to (n, rays) distances in output pixels."""
 
@@ -53,9 +49,9 @@ def infer(net: Net, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
         pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(device).permute(0, 3, 1, 2)
         features = net.features_of(pixels)
         maps = net.surfaces(features).float()
-        maps[:, :_SURFACES].sigmoid_()
-        if maps.shape[1] > _SURFACES:
-            maps[:, _SURFACES:] = maps[:, _SURFACES:].softmax(dim=1)
+        maps[:, :SURFACES].sigmoid_()
+        if maps.shape[1] > SURFACES:
+            maps[:, SURFACES:] = maps[:, SURFACES:].softmax(dim=1)
         arrays = maps.contiguous().cpu().numpy()
     return [TileOutput(array, _distances(net, each, bf16)) for array, each in zip(arrays, features, strict=True)]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pathopipe.models.network import MEAN, SPREAD, Residual, StarNet, folded
+from pathopipe.models.network import MEAN, SPREAD, SURFACES, Residual, StarNet, folded
 from pathopipe.models.ranges import activation_tops
 
 _HIGHEST = 127
@@ -55,7 +55,7 @@ class Int8Net:
         self._up4 = _Conv(net.up4[0], sum4, up4)
         self._to2 = _Conv(net.to2[0], up4, sum2, added=x2)
         self._up2 = _Conv(net.up2[0], sum2, up2)
-        self._surfaces = _Conv(net.out, up2, None, outputs=3)
+        self._surfaces = _Conv(net.out, up2, None, outputs=SURFACES)
         self._levels = up2
         self._net = net
 

@@ -24,6 +24,9 @@ STRIDE = 8
 """The coarsest stride: sizes and origins of tiles are multiples of it."""
 OUTPUT_STRIDE = 2
 """Working pixels per pixel of the output maps."""
+SURFACES = 2
+"""Maps of every pixel that cells are found in, the first ones: probability and foreground. The third, the boundary, is
+there to be learned from, and nobody asks for it afterwards."""
 MOST_CLASSES = 250
 """Classes are numbered in a byte, and training needs numbers besides."""
 MEAN, SPREAD = 170.0, 60.0
@@ -127,9 +130,9 @@ class StarNet(nn.Module):
         return self.features(normalised(rgb))
 
     def surfaces(self, features: Tensor) -> Tensor:
-        """Return the outputs of :meth:`forward` without the distances (n, 3 + class outputs, h / 2, w / 2)."""
+        """Return the outputs of :meth:`forward` that cells are found in (n, SURFACES + class outputs, h / 2, w / 2)."""
         assert self.out.bias is not None
-        maps = functional.conv2d(features, self.out.weight[:3], self.out.bias[:3])
+        maps = functional.conv2d(features, self.out.weight[:SURFACES], self.out.bias[:SURFACES])
         return maps if self.classes is None else torch.cat([maps, self.classes(features)], dim=1)
 
     def distances(self, features: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class StarPredictor:
 
     def _instances(self, output: TileOutput) -> Instances:
         longest = self._card.max_diameter_um / self._card.mpp
-        probability, foreground, _, *classes = output.maps
+        probability, foreground, *classes = output.maps
         with timed("post"):
             found = decode(probability, foreground, output.distances, self._decode, OUTPUT_STRIDE, longest)
             if not classes:

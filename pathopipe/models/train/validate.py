@@ -82,7 +82,7 @@ def labels_of(seen: Seen, spec: DecodeSpec, longest_px: float) -> Labels:
 
 def nuclei_of(seen: Seen, spec: DecodeSpec, longest_px: float) -> tuple[Labels, NDArray[np.uint8]]:
     """Return the nuclei of an image as labels (h, w), and (n,) their classes; see :func:`labels_of`."""
-    probability, foreground, _, *classes = seen.output.maps
+    probability, foreground, *classes = seen.output.maps
     found = decode(probability, foreground, seen.output.distances, spec, OUTPUT_STRIDE, longest_px)
     outlines, kept = cut_at_border(found.outlines, seen.inside, seen.read)
     class_id = np.zeros(len(kept), np.uint8)

@@ -164,7 +164,7 @@ def test_a_network_that_knows_the_truth_scores_high():
     inside, read = Box(0, 0, 80, 96), Box(-32, -32, 112, 128)
     tile = cv2.copyMakeBorder(labels, 32, 32, 32, 32, cv2.BORDER_REFLECT)
     true, half = targets(tile, 8, np.random.default_rng(0)), tile[::2, ::2]
-    maps = np.stack([true.probability, true.foreground, true.boundary])
+    maps = np.stack([true.probability, true.foreground])
 
     def distances(positions):
         return star_distances(half, np.unravel_index(positions, half.shape), 8).T
