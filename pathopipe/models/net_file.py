@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from pathopipe.errors import ModelError
 from pathopipe.models.card import ModelFile, read_model_file
+from pathopipe.models.grown import can_grow, grown
 from pathopipe.models.network import NetSpec, StarNet
 
 
@@ -54,6 +55,7 @@ def begun_from(path: Path, spec: NetSpec, classes: tuple[str, ...] = ()) -> Star
     """Return the network of the model file ``path``, to train it further.
 
     Where the classes are others than the file's, all weights are kept but those of the class head, which begins anew.
+    A larger network says what the file's says, and has room to learn; see :mod:`pathopipe.models.grown`.
 
     Parameters
     ----------
@@ -67,12 +69,18 @@ def begun_from(path: Path, spec: NetSpec, classes: tuple[str, ...] = ()) -> Star
     Raises
     ------
     ModelError
-        If it is no model file, or its network is not as ``spec`` says.
+        If it is no model file, or its network has no place in one of ``spec``.
     """
     file = read_model_file(path)
     net = load_net(file)
-    if net.spec.model_copy(update={"classes": spec.classes}) != spec:
-        raise ModelError(f"{path} has the network {net.spec}, the training asks for {spec}: use the same net")
+    if not can_grow(net.spec.model_copy(update={"classes": spec.classes}), spec):
+        raise ModelError(
+            f"{path} has the network {net.spec}, the training asks for {spec}: use the same net, or a larger one with "
+            "as many rays"
+        )
+    size = spec.model_copy(update={"classes": net.spec.classes})
+    if net.spec != size:
+        net = grown(net, size)
     if keeps_class_head(file, spec, classes):
         return net
     begun = StarNet(spec)
@@ -89,6 +97,8 @@ def keeps_class_head(file: ModelFile, spec: NetSpec, classes: tuple[str, ...]) -
 def told_of_start(file: ModelFile, spec: NetSpec, classes: tuple[str, ...]) -> str:
     """Return in a sentence what a training that starts from ``file`` keeps of it, and what begins anew."""
     name = f"{file.card.name} {file.card.version}"
+    if NetSpec(**file.net).model_copy(update={"classes": spec.classes}) != spec:
+        name += ", made larger"
     if keeps_class_head(file, spec, classes):
         return f"Started from {name}: all weights are kept."
     if spec.classes == 1:

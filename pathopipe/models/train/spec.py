@@ -54,8 +54,8 @@ class TrainSpec(Spec):
     """Folders of images and annotated slides; without any only drawn images are trained on."""
     start: Path | None = None
     """A model file, or the name of a model such as nuclei, whose weights to begin from; ``net``, ``mpp``,
-    ``max_diameter_um``, ``threshold`` and ``foreground`` are then its own unless they are given. None begins from
-    random weights."""
+    ``max_diameter_um``, ``threshold`` and ``foreground`` are then its own unless they are given. A larger ``net`` grows
+    out of it. None begins from random weights."""
     name: str = "nuclei"
     """Name on the model card."""
     version: str = "1"
