@@ -37,7 +37,6 @@ from pathopipe.synth.spec import SynthSpec
 TILE, QUICK_TILE = 2048, 256
 ROUNDS = 8
 UNIT = "CPU s a MP"
-CPU = torch.device("cpu")
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
@@ -85,9 +84,9 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
 def ways() -> dict[str, dict[str, str]]:
     """Return the settings of each way that the network can run on this processor."""
     found = {"float32": {"int8": "off", "bf16": "off"}}
-    if takes_bf16("auto", CPU):
+    if takes_bf16("auto", "cpu"):
         found["bfloat16"] = {"int8": "off", "bf16": "on"}
-    if takes_int8("auto", "auto", CPU):
+    if takes_int8("auto", "auto", "cpu"):
         found["int8"] = {"int8": "on", "bf16": "off"}
     return found
 

@@ -9,16 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from pathopipe.instances import Instances
+from pathopipe.models.arithmetic import offered
 from pathopipe.models.base import ModelCard, ModelSpec
 from pathopipe.models.card import ModelFile
 from pathopipe.models.classify import CLASS_PROBABILITY, classified
-from pathopipe.models.device import visible_gpus
 from pathopipe.models.inference import Net, TileOutput, infer
 from pathopipe.models.int8 import Int8Net
 from pathopipe.models.net_file import load_net
 from pathopipe.models.network import OUTPUT_STRIDE, StarNet, folded
 from pathopipe.models.postprocess import decode
-from pathopipe.models.precision import takes_bf16, takes_int8
 from pathopipe.stopwatch import timed
 
 _GPU_BATCH = 8
@@ -36,14 +35,14 @@ class StarPredictor:
         self._card = file.card
         low = spec.min_score
         self._decode = file.decode if low is None else file.decode.model_copy(update={"threshold": max(low, 1e-3)})
-        self.device = torch.device("cuda" if visible_gpus(spec.device) else "cpu")
-        self._bf16 = takes_bf16(spec.bf16, self.device)
-        int8 = takes_int8(spec.int8, spec.bf16, self.device)
+        arithmetic = offered(spec)[0]
+        self.device = torch.device("cuda" if arithmetic.startswith("cuda") else "cpu")
+        self._bf16 = arithmetic.endswith("bf16")
         self._batch = spec.batch_tiles or _GPU_BATCH
         if self.device.type == "cpu":
             torch.set_num_threads(1)
         net = load_net(file)
-        self._net: Net = Int8Net(net) if int8 else _on(self.device, net)
+        self._net: Net = Int8Net(net) if arithmetic == "int8" else _on(self.device, net)
 
     @property
     def card(self) -> ModelCard:

@@ -89,7 +89,7 @@ def _follow(spec: TrainSpec, ranks: Ranks) -> None:
 def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks: Ranks, progress: Progress) -> Path:
     torch.manual_seed(spec.seed)
     torch.backends.cudnn.deterministic = True  # of several ways to convolve, one that sums in a fixed order
-    bf16 = takes_bf16(spec.bf16, ranks.device)
+    bf16 = takes_bf16(spec.bf16, "cuda" if ranks.device.type == "cuda" else "cpu")
     record = Record(spec, samples, held_out)
     checkpoint = Checkpoint(spec, [record.start_sha256, *record.digests])
     state = begun(spec, ranks.device)

@@ -18,9 +18,8 @@ from pathopipe.models.network import STRIDE, NetSpec, StarNet, folded, normalise
 from pathopipe.models.precision import takes_int8
 from pathopipe.models.ranges import activation_tops
 
-CPU = torch.device("cpu")
 needs_int8 = pytest.mark.skipif(
-    not takes_int8("auto", "auto", CPU), reason="this processor has no products of bytes that are summed in 32 bits"
+    not takes_int8("auto", "auto", "cpu"), reason="this processor has no products of bytes that are summed in 32 bits"
 )
 
 
@@ -124,11 +123,11 @@ def test_int8_only_where_a_cpu_has_it(monkeypatch):
         ({"avx512f"}, "auto", "auto", False),
     ]:
         monkeypatch.setattr(precision, "_cpu_flags", lambda flags=flags: frozenset(flags))
-        assert takes_int8(wanted, bf16, CPU) is taken
+        assert takes_int8(wanted, bf16, "cpu") is taken
     with pytest.raises(ConfigError, match="this processor has no instructions"):
-        takes_int8("on", "auto", CPU)
+        takes_int8("on", "auto", "cpu")
     with pytest.raises(ConfigError, match="exclude each other"):
-        takes_int8("on", "on", CPU)
-    assert not takes_int8("auto", "auto", torch.device("cuda"))
+        takes_int8("on", "on", "cpu")
+    assert not takes_int8("auto", "auto", "cuda")
     with pytest.raises(ConfigError, match="GPU"):
-        takes_int8("on", "auto", torch.device("cuda"))
+        takes_int8("on", "auto", "cuda")

@@ -199,7 +199,6 @@ def test_the_rate_rises_and_falls():
 def test_bf16_on_a_cpu_only_where_it_has_it(monkeypatch, tmp_path):
     from pathopipe.models import precision
 
-    cpu = torch.device("cpu")
     for flags, wanted, taken in [
         ({"avx512_bf16"}, "auto", True),
         ({"avx512_bf16"}, "on", True),
@@ -207,11 +206,11 @@ def test_bf16_on_a_cpu_only_where_it_has_it(monkeypatch, tmp_path):
         ({"avx2"}, "auto", False),
     ]:
         monkeypatch.setattr(precision, "_cpu_flags", lambda flags=flags: frozenset(flags))
-        assert takes_bf16(wanted, cpu) is taken
+        assert takes_bf16(wanted, "cpu") is taken
     with pytest.raises(ConfigError, match="bfloat16"):
-        takes_bf16("on", cpu)
+        takes_bf16("on", "cpu")
     assert TrainSpec.model_validate(yaml.safe_load("bf16: on")).bf16 == "on"
-    assert takes_bf16("auto", torch.device("cuda"))
+    assert takes_bf16("auto", "cuda")
 
 
 def test_a_step_in_bf16_is_close_to_one_in_float32(tmp_path):
