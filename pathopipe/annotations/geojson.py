@@ -12,24 +12,20 @@ from typing import BinaryIO, Literal
 
 import imagecodecs
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from pathopipe.annotations.cells import CellTable, Groups
-from pathopipe.annotations.colours import classification
-from pathopipe.annotations.decimals import rings_as_json
-from pathopipe.annotations.measure import LABELS
-from pathopipe.annotations.palette import palette
 from pathopipe.annotations.spec import AnnotationSpec, origin
-from pathopipe.annotations.valid import PER_PX, tenths
+from pathopipe.annotations.typeset import SEPARATOR, features
+from pathopipe.annotations.valid import PER_PX
 from pathopipe.errors import GeoJSONError
 from pathopipe.files import atomic_file
 from pathopipe.slide.base import SlideInfo
 
 LEVEL = 1
 """Of the compression, by libdeflate: as small as zlib makes it at level 4, in a third of the time."""
-BLOCK_CELLS = 2_000
-"""Cells that are turned into JSON at a time; bounds the memory."""
+BLOCK_CELLS = 500
+"""Cells that are turned into JSON at a time."""
 HEAD, TAIL = b'{"type":"FeatureCollection","features":[\n', b"\n]}\n"
 
 
@@ -97,50 +93,15 @@ class _Parts:
             []
             if group is None
             else [
-                b",\n".join(_features(group.part(start, min(start + BLOCK_CELLS, len(group))), self._shift))
+                features(group.part(start, min(start + BLOCK_CELLS, len(group))), self._shift)
                 for start in range(0, len(group), BLOCK_CELLS)
             ]
         )
         if self._writing is not None:
             self._writing.result()
         self._number += 1
-        text = b"".join([HEAD, b",\n".join(blocks), TAIL])
+        text = b"".join([HEAD, SEPARATOR.join(blocks), TAIL])
         self._writing = self._thread.submit(self._archive.add, f"part-{self._number:04d}.geojson", text)
-
-
-def _features(table: CellTable, shift: NDArray[np.int64]) -> Iterator[bytes]:
-    """Return the cells of ``table`` as JSON, coordinates counted from ``shift`` (tenths)."""
-    outlines, colours = table.cells.outlines, palette(table.cells.classes)
-    classes = [orjson.dumps({**classification(name), "color": colours[name]}) for name in table.cells.classes]
-    rings = rings_as_json(tenths(outlines.coords) - shift, outlines.offsets)
-    measured = _measured(table)
-    return (
-        _FEATURE % (identity, ring, classes[class_id], values)
-        for identity, ring, class_id, values in zip(
-            table.ids.tolist(), rings, table.cells.class_id.tolist(), measured, strict=True
-        )
-    )
-
-
-_FEATURE = (
-    b'{"type":"Feature","id":"%b","geometry":{"type":"Polygon","coordinates":[%b]},"properties":'
-    b'{"objectType":"detection","classification":%b,"measurements":{%b}}}'
-)
-
-
-def _measured(table: CellTable) -> Iterator[bytes]:
-    """Yield the measurements of each cell as JSON without braces; what could not be measured is absent."""
-    labels = [orjson.dumps(LABELS.get(name, name)) + b":" for name in table.columns]
-    rows = np.stack(list(table.columns.values()), axis=1)
-    # "[[1.0,null],[2.0,3.0]]", split into the texts of the numbers
-    texts = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
-    whole = b",".join(label + b"%b" for label in labels)
-    for text in texts[: len(rows)]:
-        values = text.split(b",")
-        if b"null" in values:
-            yield b",".join(label + value for label, value in zip(labels, values, strict=True) if value != b"null")
-        else:
-            yield whole % tuple(values)
 
 
 class _Archive(zipfile.ZipFile):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import shapely
 
 from pathopipe.annotations.cells import CellTable, Groups
 from pathopipe.annotations.valid import PER_PX, tenths
+from pathopipe.edges import closing
 from pathopipe.files import atomic_file
+from pathopipe.geometry import Outlines
 from pathopipe.slide.base import SlideInfo
 
 GROUP_CELLS = 20_000
@@ -110,7 +113,6 @@ def _schema(table: CellTable) -> Any:
 
 def _group(table: CellTable, schema: Any) -> Any:
     cells, number = table.cells, len(table)
-    polygons = cells.outlines.to_shapely(decimals=1)
     bounds = tenths(cells.outlines.bounds()) / PER_PX
     x, y = np.round(cells.outlines.centroids(), 2).T
     classes = pa.DictionaryArray.from_arrays(pa.array(cells.class_id), pa.array(cells.classes, pa.string()))
@@ -121,7 +123,20 @@ def _group(table: CellTable, schema: Any) -> Any:
         pa.array(x),
         pa.array(y),
         *(pa.array(values, from_pandas=True) for values in table.columns.values()),
-        pa.array(shapely.to_wkb(polygons), pa.binary()),
+        _polygons(cells.outlines),
         pa.StructArray.from_arrays([pa.array(bounds[:, side]) for side in range(4)], fields=list(_BBOX)),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _polygons(outlines: Outlines) -> Any:
+    """Return (n,) the outlines as WKB: byte order, kind of shape (3, a polygon), rings (1), points, and their x, y."""
+    points = np.diff(outlines.offsets) + 1
+    xy = (tenths(outlines.coords) / PER_PX)[closing(outlines.offsets)].astype("<f8").tobytes()
+    ends = (16 * np.cumsum(points)).tolist()
+    heads = {count: struct.pack("<BIII", 1, 3, 1, count) for count in np.unique(points).tolist()}
+    pieces = [(heads[count], xy[end - 16 * count : end]) for count, end in zip(points.tolist(), ends, strict=True)]
+    offsets = np.zeros(len(outlines) + 1, np.int32)
+    np.cumsum(16 * points + 13, out=offsets[1:])
+    text = b"".join(chain.from_iterable(pieces))
+    return pa.BinaryArray.from_buffers(pa.binary(), len(outlines), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
