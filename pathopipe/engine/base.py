@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from contextlib import AbstractContextManager
+from typing import Protocol, Self, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from pathopipe.engine.fitness import Needs
+from pathopipe.engine.needs import Needs
+from pathopipe.models.arithmetic import Arithmetic
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Done: TypeAlias = Callable[[Item, Result], None]
+"""Told of an item and what came of it."""
+Lost: TypeAlias = Callable[[Item, str], None]
+"""Told of an item that nothing came of, and why."""
 
 
 class Executor(Protocol):
@@ -33,7 +38,12 @@ class Executor(Protocol):
         """Whether there are workers that were not started here and now, so that :meth:`require` has what to check."""
         ...
 
-    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+    @property
+    def beside(self) -> bool:
+        """Whether workers are processes beside this one, which has time for something else while they work."""
+        ...
+
+    def require(self, needs: Needs, say: Callable[[str], None]) -> tuple[Arithmetic, ...]:
         """Make sure that every worker has what a run needs, those that come later before their first item.
 
         Parameters
@@ -41,12 +51,17 @@ class Executor(Protocol):
         needs : Needs
             Code, model and files.
         say : callable
-            Told of workers that come later and are sent away.
+            Told of workers that come later and are sent away, and of those for whose sake all compute more slowly.
+
+        Returns
+        -------
+        tuple of Arithmetic
+            What all of them can compute in, the fastest first.
 
         Raises
         ------
         ClusterError
-            If a worker that is there now lacks something; it is named.
+            If a worker that is there now lacks something, or has nothing to compute in that all have; it is named.
         """
         ...
 
@@ -54,10 +69,12 @@ class Executor(Protocol):
         self,
         task: Callable[[Item], Result],
         items: Iterable[Item],
-        done: Callable[[Item, Result], None],
-        lost: Callable[[Item, str], None] | None = None,
+        done: Done[Item, Result],
+        lost: Lost[Item] | None = None,
     ) -> None:
-        """Call ``task`` on every item and ``done(item, result)`` in this process as results come, in any order.
+        """Call ``task`` on every item and ``done(item, result)`` in this thread as results come, in any order.
+
+        Threads that share an executor take turns: a call waits until those of other threads are over.
 
         Parameters
         ----------
@@ -76,6 +93,10 @@ class Executor(Protocol):
         ClusterError
             If an item ends its worker twice and there is no ``lost``, or the scheduler goes away and stays away.
         """
+        ...
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Wait for this thread's turn and keep it for the block, in which :meth:`each` does not wait."""
         ...
 
     def close(self) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 from distributed import Client
 
-from pathopipe.engine.fitness import IfFit, Needs, Unexamined, examine, told, versions
+from pathopipe.engine.accord import agreed, slowed
+from pathopipe.engine.fitness import Abilities, IfFit, Unexamined, abilities, examine, told
+from pathopipe.engine.needs import Needs
 from pathopipe.errors import ClusterError
+from pathopipe.models.arithmetic import Arithmetic
 
 Lacks = dict[str, tuple[str, ...]]
 """By worker, what keeps it from the run."""
@@ -37,8 +40,8 @@ class Crew:
         self._say: Callable[[str], None] = print
         self._examined: dict[str, bool] = {}
 
-    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
-        """Examine all workers there are, and from now on those that come.
+    def require(self, needs: Needs, say: Callable[[str], None]) -> tuple[Arithmetic, ...]:
+        """Examine all workers that get tasks, and from now on those that come; return what all can compute in.
 
         Raises
         ------
@@ -46,17 +49,24 @@ class Crew:
             If one of them is not fit; it names the worker and what it lacks.
         """
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        if self._resources and not any(self._resources.keys() <= each["resources"].keys() for each in workers.values()):
+        able = [address for address, each in workers.items() if self._resources.keys() <= each["resources"].keys()]
+        if not able:
             raise ClusterError(f"no worker has the resource {' and '.join(self._resources)}: start it with --resources")
+        answers = self._client.run(abilities, needs.model, workers=able, on_error="return")
+        found = {address: each for address, each in sorted(answers.items()) if isinstance(each, Abilities)}
+        offers = {address: each.arithmetics for address, each in found.items() if each.arithmetics}
+        common = agreed(offers)
         # A machine that jobs are started from often has a torch for the CPU: what counts is that workers have the same.
-        there = self._client.run(versions, on_error="return")
-        torches = [dict(each)["torch"] for _, each in sorted(there.items()) if isinstance(each, tuple)]
-        needs = replace(needs, versions=tuple(dict(needs.versions, torch=torches[0]).items()) if torches else ())
-        self._needs, self._say = needs, say
-        unfit = self._lacks(None)
+        torches = [each.torch for each in found.values()]
+        needs = replace(needs, versions=tuple(dict(needs.versions, torch=torches[0]).items())) if torches else needs
+        self._needs, self._say = replace(needs, arithmetic=common[0] if common else None), say
+        unfit = self._lacks(able)
         if unfit:
-            raise told(unfit, len(workers))
-        self._examined = dict.fromkeys(workers, True)
+            raise told(unfit, len(able))
+        self._examined = dict.fromkeys(able, True)
+        if slower := slowed(offers):
+            say(f"warning: {slower}")
+        return common
 
     def guarded(self, task: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return ``task`` so that only workers do it that were examined, if any need to be."""
@@ -103,7 +113,7 @@ class Crew:
             return False
         return True
 
-    def _lacks(self, addresses: list[str] | None) -> Lacks:
+    def _lacks(self, addresses: list[str]) -> Lacks:
         answers = self._client.run(examine, self._needs, workers=addresses, on_error="return")
         return {address: _lacking(answer) for address, answer in answers.items() if answer}
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from threading import RLock
+from typing import Any, Self
 
 from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from pathopipe.engine.base import Executor, Item, Result
+from pathopipe.engine.base import Done, Executor, Item, Lost, Result
 from pathopipe.engine.crew import Crew
 from pathopipe.engine.fitness import Unexamined
+from pathopipe.engine.needs import Needs
 from pathopipe.errors import ClusterError
-
-if TYPE_CHECKING:
-    from pathopipe.engine.fitness import Needs
+from pathopipe.models.arithmetic import Arithmetic
 
 _LOOK_EVERY_S = 5.0
 """How often a wait for results is interrupted to see whether workers are missing."""
@@ -50,6 +50,8 @@ class DaskExecutor:
         Whether workers run on other machines, or were started by others.
     """
 
+    beside = True
+
     def __init__(
         self,
         client: Client,
@@ -70,37 +72,39 @@ class DaskExecutor:
         self._in_flight = in_flight
         self._resources = resources
         self._known, self._counted = 1, float("-inf")
+        self._turn = RLock()
 
     @property
     def workers(self) -> int:
         """Number of workers now."""
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
-    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+    def require(self, needs: Needs, say: Callable[[str], None]) -> tuple[Arithmetic, ...]:
         """See :meth:`Executor.require`."""
-        self._crew.require(needs, say)
+        return self._crew.require(needs, say)
 
     def each(
         self,
         task: Callable[[Item], Result],
         items: Iterable[Item],
-        done: Callable[[Item, Result], None],
-        lost: Callable[[Item, str], None] | None = None,
+        done: Done[Item, Result],
+        lost: Lost[Item] | None = None,
     ) -> None:
         """See :meth:`Executor.each`."""
         suspects: list[Item] = []
-        self._work(task, items, done, lambda item, _: suspects.append(item))
-        # A worker that dies takes along what waited on it, and nobody knows which item it was. Whatever is given out
-        # alone has no other to blame.
-        for item in suspects:
-            self._work(task, [item], done, lost or _unforgiven)
+        with self._turn:
+            self._work(task, items, done, lambda item, _: suspects.append(item))
+            # A worker that dies takes along what waited on it, and nobody knows which item it was. Whatever is given
+            # out alone has no other to blame: one of another thread neither.
+            for item in suspects:
+                self._work(task, [item], done, lost or _unforgiven)
 
     def _work(
         self,
         task: Callable[[Item], Result],
         items: Iterable[Item],
-        done: Callable[[Item, Result], None],
-        killed: Callable[[Item, str], None],
+        done: Done[Item, Result],
+        killed: Lost[Item],
     ) -> None:
         """Have ``items`` worked on; ``killed`` is told of those whose workers died more often than is forgiven."""
         waiting, task = iter(items), self._crew.guarded(task)
@@ -155,6 +159,10 @@ class DaskExecutor:
                 self._known = max(1, self.workers)
             self._counted = time.monotonic()
         return max(0, self._known * self._in_flight - len(flying))
+
+    def turn(self) -> AbstractContextManager[object]:
+        """See :meth:`Executor.turn`."""
+        return self._turn
 
     def close(self) -> None:
         """Close what this executor started; a cluster that was there before stays."""

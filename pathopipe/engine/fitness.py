@@ -7,84 +7,47 @@ gets its first tile, and named. Workers that this machine starts for itself need
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pathopipe import __version__
+from pathopipe.engine.accord import cure
 from pathopipe.engine.base import Executor
-from pathopipe.errors import ClusterError, PathopipeError
+from pathopipe.engine.needs import Needs, probe, probe_name, size_of, versions
+from pathopipe.errors import ClusterError, ConfigError, PathopipeError
+from pathopipe.models.arithmetic import Arithmetic, offered, pinned
 from pathopipe.models.base import ModelSpec
-from pathopipe.models.device import visible_gpus
 from pathopipe.models.load import load_card
 
 if TYPE_CHECKING:
     from distributed import Worker
 
-PACKAGES = (
-    "numpy", "scipy", "opencv-python-headless", "shapely", "zarr", "imagecodecs", "tifffile", "tiffslide",
-    "openslide-python", "openslide-bin", "dask", "distributed", "torch",
-)  # fmt: skip
-"""Whose versions decide what comes out, or whether workers and scheduler understand each other."""
-_MOST_SLIDES = 500
 _PATIENCE_S = 5.0
 """How long a shared file system may take to show a new file."""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What every worker of a run must see and have."""
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a worker has that others may have in another way."""
 
-    run: str
-    """A word for this run, by which a worker knows that it was checked for it."""
-    slides: tuple[tuple[str, int | None], ...]
-    """Path and bytes (None for a folder) of the slides that are there; of very many, some."""
-    out: Path
-    """The output folder, in which the file ``.probe-<run>`` holds the word."""
-    model: ModelSpec
-    sha256: str
-    """Of the model."""
-    versions: tuple[tuple[str, str | None], ...]
-    """Of Python, pathopipe and the packages that matter."""
-
-    @classmethod
-    def of(cls, run: str, slides: Sequence[str], out: Path, model: ModelSpec, sha256: str) -> Self:
-        """Return what a run over ``slides`` (paths, or URLs) needs."""
-        local = [path for path in slides if "://" not in path and os.access(path, os.R_OK)]
-        step = -(-len(local) // _MOST_SLIDES) or 1
-        return cls(run, tuple((path, _size(path)) for path in local[::step]), out, model, sha256, versions())
+    torch: str | None
+    """Its version."""
+    arithmetics: tuple[Arithmetic, ...]
+    """What it can compute in, the fastest first; none if not as the settings say."""
 
 
-@cache
-def versions() -> tuple[tuple[str, str | None], ...]:
-    """Return the versions of what decides a result, as it is installed here; None where it is not."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    own = f"{__version__} (code {digest.hexdigest()[:8]})"
-    python = ".".join(platform.python_version_tuple()[:2])
-    return (("pathopipe", own), ("Python", python), *((name, _version(name)) for name in PACKAGES))
-
-
-def _version(package: str) -> str | None:
+def abilities(model: ModelSpec) -> Abilities:
+    """Return, on a worker, what it has to run ``model`` with."""
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _size(path: str) -> int | None:
-    status = os.stat(path)  # noqa: PTH116 (a slide's path is a text, as a URL is)
-    return None if os.path.isdir(path) else status.st_size  # noqa: PTH112
+        arithmetics = offered(model)
+    except ConfigError:
+        arithmetics = ()  # the examination tells why
+    return Abilities(dict(versions())["torch"], arithmetics)
 
 
 _fit_for: set[str] = set()
@@ -109,17 +72,26 @@ def complaints(needs: Needs) -> tuple[str, ...]:
         for (name, ours), (_, theirs) in zip(needs.versions, versions(), strict=True)
         if ours != theirs
     ]
-    return (*other, *_model(needs), *_output(needs), *_slides(needs))
+    return (*other, *_model(needs), *_arithmetic(needs), *_output(needs), *_slides(needs))
 
 
 def _model(needs: Needs) -> Iterator[str]:
     try:
         if load_card(needs.model).sha256 != needs.sha256:
             yield f"reads another model at {needs.model.name}: copy the file there"
-        if needs.model.device == "cuda":
-            visible_gpus("cuda")
     except PathopipeError as error:
         yield str(error)
+
+
+def _arithmetic(needs: Needs) -> Iterator[str]:
+    try:
+        offered(pinned(needs.model, needs.arithmetic) if needs.arithmetic else needs.model)
+    except ConfigError as error:
+        yield (
+            f"cannot compute in {needs.arithmetic} as the others do: {cure(needs.arithmetic)}"
+            if needs.arithmetic
+            else str(error)
+        )
 
 
 def _output(needs: Needs) -> Iterator[str]:
@@ -145,8 +117,8 @@ def _slides(needs: Needs) -> Iterator[str]:
         try:
             if not os.access(path, os.R_OK):
                 missing.append(f"{path} ({'no permission' if os.path.exists(path) else 'not there'})")  # noqa: PTH110
-            elif _size(path) != size:
-                missing.append(f"{path} (another file: {_size(path)} bytes, not {size})")
+            elif size_of(path) != size:
+                missing.append(f"{path} (another file: {size_of(path)} bytes, not {size})")
         except OSError as error:
             missing.append(f"{path} ({error.strerror})")
     if missing:
@@ -175,40 +147,26 @@ class IfFit:
         return self.task(item) if self.run in _fit_for else Unexamined(get_worker().address)
 
 
-def probe_name(run: str) -> str:
-    """Return the name of the file in the output folder by which workers know it."""
-    return f".probe-{run}"
-
-
-@contextmanager
-def probe(out: Path) -> Iterator[str]:
-    """Put a file into ``out`` for workers to see, and give the word in it, which no other run has."""
-    run = secrets.token_hex(8)
-    path = out / probe_name(run)
-    path.write_text(run, encoding="ascii")
-    try:
-        yield run
-    finally:
-        path.unlink(missing_ok=True)
-
-
 @contextmanager
 def fit_workers(
     engine: Executor, slides: Sequence[str], out: Path, model: ModelSpec, sha256: str, say: Callable[[str], None]
-) -> Iterator[None]:
+) -> Iterator[tuple[Arithmetic, ...]]:
     """Have the workers of ``engine`` examined for a run over ``slides`` into ``out``, those too that come later.
+
+    Gives what all of them can compute in, the fastest first.
 
     Raises
     ------
     ClusterError
         If a worker is not fit.
+    ConfigError
+        If this machine's own workers cannot compute as ``model`` says.
     """
     if not engine.elsewhere:
-        yield
+        yield offered(model)
         return
     with probe(out) as run:
-        engine.require(Needs.of(run, slides, out, model, sha256), say)
-        yield
+        yield engine.require(Needs.of(run, slides, out, model, sha256), say)
 
 
 def told(unfit: dict[str, tuple[str, ...]], workers: int) -> ClusterError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
-from pathopipe.engine.base import Executor, Item, Result
-
-if TYPE_CHECKING:
-    from pathopipe.engine.fitness import Needs
+from pathopipe.engine.base import Done, Executor, Item, Lost, Result
+from pathopipe.engine.needs import Needs
+from pathopipe.models.arithmetic import Arithmetic, offered
 
 
 class SerialExecutor:
@@ -17,20 +17,26 @@ class SerialExecutor:
     workers = 1
     description = "this process, one tile after the other"
     elsewhere = False
+    beside = False
 
-    def require(self, needs: Needs, say: Callable[[str], None]) -> None:
+    def require(self, needs: Needs, say: Callable[[str], None]) -> tuple[Arithmetic, ...]:  # noqa: ARG002
         """Nothing can be missing: this process is the worker."""
+        return offered(needs.model)
 
     def each(
         self,
         task: Callable[[Item], Result],
         items: Iterable[Item],
-        done: Callable[[Item, Result], None],
-        lost: Callable[[Item, str], None] | None = None,  # noqa: ARG002 (what ends this process ends the run)
+        done: Done[Item, Result],
+        lost: Lost[Item] | None = None,  # noqa: ARG002 (what ends this process ends the run)
     ) -> None:
         """See :meth:`Executor.each`."""
         for item in items:
             done(item, task(item))
+
+    def turn(self) -> AbstractContextManager[object]:
+        """See :meth:`Executor.turn`; there is one thread alone."""
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing was started."""

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pathopipe.engine.cluster import start_executor
-from pathopipe.engine.fitness import Needs, probe
+from pathopipe.engine.needs import Needs, probe
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ClusterError
 from pathopipe.models.base import ModelSpec

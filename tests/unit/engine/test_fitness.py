@@ -8,7 +8,12 @@ from dataclasses import replace
 import pytest
 
 from pathopipe.engine import fitness
-from pathopipe.engine.fitness import Needs, complaints, probe, told, versions
+from pathopipe.engine import needs as needed
+from pathopipe.engine.accord import agreed, slowed
+from pathopipe.engine.fitness import complaints, told
+from pathopipe.engine.needs import Needs, probe, versions
+from pathopipe.errors import ClusterError
+from pathopipe.models import precision
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card
 
@@ -70,7 +75,7 @@ def test_the_code_itself_is_part_of_the_version():
 
 
 def test_of_very_many_slides_some_are_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitness, "_MOST_SLIDES", 3)
+    monkeypatch.setattr(needed, "_MOST_SLIDES", 3)
     for number in range(10):
         (tmp_path / f"{number}.svs").touch()
     needs = Needs.of("run", [str(tmp_path / f"{number}.svs") for number in range(10)], tmp_path, ModelSpec(), "")
@@ -82,3 +87,34 @@ def test_the_error_names_the_workers():
     assert "9 of 12 workers" in str(error)
     assert "worker tcp://10.0.0.3:1 lacks this; lacks that" in str(error)
     assert "and 1 more" in str(error)
+
+
+def test_a_processor_that_cannot_compute_as_the_others_do_is_told_with_the_cure(needs, monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_flags", frozenset)
+    assert complaints(replace(needs, arithmetic="float32")) == ()
+    (told_of,) = complaints(replace(needs, arithmetic="int8"))
+    assert told_of.startswith("cannot compute in int8 as the others do: give --set model.int8=off")
+    (told_of,) = complaints(replace(needs, arithmetic="cuda-bf16"))
+    assert "where there is a GPU, or give --device cpu" in told_of
+    (told_of,) = complaints(replace(needs, model=ModelSpec(int8="on")))
+    assert "this processor has no instructions for it" in told_of
+
+
+def test_workers_meet_in_what_all_can_compute_in():
+    alike = {"a": ("int8", "float32"), "b": ("int8", "float32")}
+    assert agreed(alike) == ("int8", "float32")
+    assert slowed(alike) is None
+    mixed = alike | {"c": ("float32",)}
+    assert agreed(mixed) == ("float32",)
+    assert "(float32 on c; int8 on a, b): all compute in float32;" in slowed(mixed)
+    assert "int8 on w0, w1, w2 and 6 more" in slowed(
+        {f"w{n}": ("int8", "float32") for n in range(9)} | mixed | {"a": mixed["c"], "b": mixed["c"]}
+    )
+    assert "bf16 on arm" in slowed({"arm": ("bf16", "float32"), "x": ("int8", "float32")})
+    assert agreed({}) == ()
+    assert slowed({}) is None
+
+
+def test_gpus_and_processors_are_not_mixed():
+    with pytest.raises(ClusterError, match=r"cuda-bf16 on g.*int8 on a.*--device cpu.*gpu: true"):
+        agreed({"a": ("int8", "float32"), "g": ("cuda-bf16", "cuda-float32")})
