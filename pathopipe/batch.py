@@ -8,30 +8,35 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pathopipe import __version__
 from pathopipe.anonymity import check_folder, shown_command, shown_settings
+from pathopipe.behind import Behind, Check
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.fitness import fit_workers
-from pathopipe.errors import ClusterError, OutputDiskError, OutputInUseError, PathopipeError, StoreError, one_line
+from pathopipe.errors import ClusterError, OutputDiskError, PathopipeError, StoreError, one_line
 from pathopipe.files import clear_temporary, is_disks, unwritable, write_json, write_text
+from pathopipe.folders import absolute, claimed, folder_for
 from pathopipe.holding import hold, turn
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
-from pathopipe.pipeline import Job, analyse_slide, tile_slide
+from pathopipe.pipeline import Begun, Job, begin_slide, finish_slide, tile_slide
 from pathopipe.progress import Progress
-from pathopipe.record import Record
+from pathopipe.record import Clock, Record
 from pathopipe.report.page import write_report
 from pathopipe.rounds import join, leave
 from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
 from pathopipe.summary import read_summary, summary_row, write_summary
 from pathopipe.traces import trace_of
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def run_batch(
     """
     out, config = _make(out), _wherever_workers_are(config)
     entries = (shard.part_of(found) if shard else found).slides
-    paths = [_absolute(entry.path) for entry in entries]
+    paths = [absolute(entry.path) for entry in entries]
     with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
         with turn(out):
             clear_temporary(out)
@@ -106,23 +111,22 @@ def run_batch(
             about = _about(found, config, card, command)
             about = join(out, about, found, shard) if shard else about
             write_json(out / RUN, about)
-        records, unchanged = [], 0
-        for number, entry in enumerate(entries, 1):
-            progress.slide(number, len(entries), entry.id)
-            try:
-                folder = _claimed(out, entry) if shard else _folder_for(out, entry)
-                before = Record.load(folder)
-                record = _survive(analyse_slide, job_for(folder, entry, config, card), engine, progress)
-                record, row = _with_row(record, folder)
-                _add_row(out, rows, row)
-            except (OutputDiskError, ClusterError) as error:
-                raise _stopped(error, out, [each.id for each in entries[number - 1 :]], len(entries)) from error
-            unchanged += record == before
-            records.append(record)
+        slides = _Slides(out, rows, engine, progress)
+        with Behind() as behind:
+            for number, entry in enumerate(entries, 1):
+                progress.slide(number, len(entries), entry.id)
+                try:
+                    folder = claimed(out, entry) if shard else folder_for(out, entry)
+                    slides.work(job_for(folder, entry, config, card), behind, last=number == len(entries))
+                except (OutputDiskError, ClusterError) as error:
+                    with suppress(OutputDiskError, ClusterError):
+                        behind.settle()
+                    left = [each.id for each in entries[len(slides.records) :]]
+                    raise _stopped(error, out, left, len(entries)) from error
         with turn(out):
             write_json(out / RUN, leave(out, about, shard, _now()) if shard else about | {"finished": _now()})
             write_report(out)
-    return BatchResult(tuple(records), unchanged)
+    return BatchResult(tuple(slides.records), slides.unchanged)
 
 
 def run_tiling(
@@ -143,14 +147,15 @@ def run_tiling(
     """
     out, config = _make(out), _wherever_workers_are(config)
     failed, entries = 0, (shard.part_of(found) if shard else found).slides
-    paths = [_absolute(entry.path) for entry in entries]
+    paths = [absolute(entry.path) for entry in entries]
     with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
         check_folder(out, found.key_id)
         for number, entry in enumerate(entries, 1):
             progress.slide(number, len(entries), entry.id)
-            folder = _claimed(out, entry) if shard else _folder_for(out, entry)
+            folder = claimed(out, entry) if shard else folder_for(out, entry)
             job = job_for(folder, entry, config, card)
-            failed += _survive(tile_slide, job, engine, progress).status == "failed"
+            record = _survive(partial(tile_slide, job, engine, progress), job, progress)
+            failed += record.status == "failed"
     return failed
 
 
@@ -178,11 +183,46 @@ def _make(out: Path) -> Path:
     return out.absolute()
 
 
-def _survive(
-    work: Callable[[Job, Executor, Progress], Record], job: Job, engine: Executor, progress: Progress
-) -> Record:
+class _Slides:
+    """The slides of a run, one after the other, and what became of them."""
+
+    def __init__(self, out: Path, rows: dict[str, dict[str, str]], engine: Executor, progress: Progress) -> None:
+        self.records: list[Record] = []
+        """Of those that are finished, in the order worked on."""
+        self.unchanged = 0
+        self._out, self._rows, self._engine, self._progress = out, rows, engine, progress
+
+    def work(self, job: Job, behind: Behind, *, last: bool) -> None:
+        """Analyse a slide; where workers are beside this process and have another to do, it is finished ``behind``."""
+        before, clock = Record.load(job.folder), Clock(self._progress, behind.check)
+        begun = _survive(partial(begin_slide, job, self._engine, clock), job, self._progress)
+        behind.settle()  # one slide is finished at a time, in order
+        if last or not self._engine.beside or isinstance(begun, Record):
+            self._finish(job, before, begun, self._progress)
+            return
+        told = self._progress.behind()
+
+        def finish(check: Check) -> None:
+            clock.check = check
+            with told as clock.progress:
+                self._finish(job, before, begun, told)
+
+        behind.do(finish)
+
+    def _finish(self, job: Job, before: Record | None, begun: Begun | Record, progress: Progress) -> None:
+        finish = partial(finish_slide, engine=self._engine)
+        record = _survive(partial(finish, begun), job, progress) if isinstance(begun, Begun) else begun
+        if record.status == "complete":
+            job.folder.log.unlink(missing_ok=True)
+        record, row = _with_row(record, job.folder)
+        _add_row(self._out, self._rows, row)
+        self.unchanged += record == before
+        self.records.append(record)
+
+
+def _survive(work: Callable[[], Done], job: Job, progress: Progress) -> Done | Record:
     try:
-        record = work(job, engine, progress)
+        return work()
     except (OutputDiskError, ClusterError):
         raise  # every other slide would fail on it too
     except Exception as error:  # the one place where anything may be caught: the next slide must go on
@@ -193,9 +233,6 @@ def _survive(
         log = trace_of(error)
         write_text(job.folder.log, job.folder.veil.over(log) if job.folder.veil else log)
         return record
-    if record.status == "complete":
-        job.folder.log.unlink(missing_ok=True)
-    return record
 
 
 def _with_row(record: Record, folder: SlideFolder) -> tuple[Record, dict[str, str]]:
@@ -223,42 +260,7 @@ def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelC
     if entry.mpp is not None:
         config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
     batch = config.model.batch_tiles or (8 if visible_gpus(config.model.device) else 1)
-    return Job(folder.path.name, _absolute(entry.path), folder, config, card, batch)
-
-
-def _absolute(slide: str) -> str:
-    """Return the path as workers need it, who may have been started elsewhere; URLs are left as they are."""
-    return slide if "://" in slide else str(Path(slide).absolute())
-
-
-def _folder_for(out: Path, entry: FoundSlide) -> SlideFolder:
-    """Return the slide's folder: its id, or ``id-2`` … where another slide of an earlier run has that.
-
-    A folder whose slide is gone from where it was is taken to be the same slide, moved: its fingerprint decides what
-    of it still holds.
-    """
-    for number in range(1, 10_000):
-        folder = SlideFolder(out / (entry.id if number == 1 else f"{entry.id}-{number}"), entry.veil)
-        record = Record.load(folder)
-        if record is None or _is_of(record, entry):
-            return folder
-    raise OutputInUseError(f"{out} holds 10,000 slides named {entry.id!r}; use another output folder")
-
-
-def _is_of(record: Record, entry: FoundSlide) -> bool:
-    if entry.veil is not None:  # whether the other slide is still there cannot be told: its path is not known
-        return record.slide == entry.veil.shown
-    return record.slide == _absolute(entry.path) or not Path(record.slide).exists()
-
-
-def _claimed(out: Path, entry: FoundSlide) -> SlideFolder:
-    """Return the slide's folder as :func:`_folder_for` does, with a record in it, so that no other shard takes it."""
-    with turn(out):
-        folder = _folder_for(out, entry)
-        if Record.load(folder) is None:
-            slide = entry.veil.shown if entry.veil else _absolute(entry.path)
-            Record.begun(folder.path.name, slide).save(folder)
-    return folder
+    return Job(folder.path.name, absolute(entry.path), folder, config, card, batch)
 
 
 def _add_row(out: Path, rows: dict[str, dict[str, str]], row: dict[str, str]) -> None:

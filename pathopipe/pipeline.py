@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -89,8 +90,42 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
     PathopipeError
         If the slide cannot be analysed at all; what was done before stays.
     """
-    config, folder, classes, clock = job.config, job.folder, job.card.classes, Clock(progress)
-    with PatchySlide(open_slide(job.slide, config.slide, config.limits)) as slide:
+    begun = begin_slide(job, engine, Clock(progress))
+    return finish_slide(begun, engine) if isinstance(begun, Begun) else begun
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A slide whose tiles are done, and what its finish needs of them."""
+
+    job: Job
+    clock: Clock
+    prints: Fingerprints
+    slide: PatchySlide
+    """Open until the finish."""
+    frame: Frame
+    source: PixelSource
+    tissue: Tissue
+    unseen: shapely.Geometry
+    """Where the slide could not be looked at for tissue, in level-0 pixels."""
+    tiles: Sequence[Tile]
+    instances: InstanceStore
+    failed: Failed
+    workers: int
+    """How many worked on the tiles."""
+
+
+def begin_slide(job: Job, engine: Executor, clock: Clock) -> Begun | Record:
+    """Do the first part of :func:`analyse_slide`: find the tissue and have its tiles analysed by the workers.
+
+    Returns
+    -------
+    Begun or Record
+        What :func:`finish_slide` goes on with, in this thread or another; or the record of a slide that is complete.
+    """
+    config, folder = job.config, job.folder
+    with ExitStack() as opened:
+        slide = opened.enter_context(PatchySlide(open_slide(job.slide, config.slide, config.limits)))
         frame = slide.info.frame(job.card.mpp)
         grid = grid_for(job, frame)
         prints = Fingerprints.of(slide.info, frame, grid, job.card, config)
@@ -110,28 +145,38 @@ def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
         failed = analyse_tiles(job, source, tiles, grid, instances, engine, clock)
+        opened.pop_all()
+    return Begun(
+        job, clock, prints, slide, frame, source, tissue, unseen, tiles, instances, failed, workers=engine.workers
+    )
+
+
+def finish_slide(begun: Begun, engine: Executor) -> Record:
+    """Do the second part of :func:`analyse_slide`: put the cells of the tiles together and write all results."""
+    job, clock, slide, tissue, failed = begun.job, begun.clock, begun.slide, begun.tissue, begun.failed
+    config, folder, classes = job.config, job.folder, job.card.classes
+    with slide:
         with clock.stage("stitch"):
-            done = [tile for tile in tiles if tile not in failed]
-            if tiles and not done:
+            done = [tile for tile in begun.tiles if tile not in failed]
+            if begun.tiles and not done:
                 raise nothing_done(failed, "none of its tiles could be analysed")
-            lost = shapely.union(area_of(failed, frame), unseen)
+            lost = shapely.union(area_of(failed, begun.frame), begun.unseen)
             analysed = tissue.polygons if lost.is_empty else shapely.difference(tissue.polygons, lost)
         with clock.stage("write"):
             check_unchanged(job, slide.info)
             nuclei = Nuclei(tissue, analysed, config.artefacts)
-            stitched = stitch(done, instances.get, frame, config.stitch) if done else iter([Instances.empty(classes)])
-            cells = clock.apart("stitch", nuclei.among(stitched), "write")
+            stitched = stitch(done, begun.instances.get, begun.frame, config.stitch) if done else None
+            cells = clock.apart("stitch", nuclei.among(stitched or iter([Instances.empty(classes)])), "write")
             written = write_cells(folder.cells_geojson, folder.cells_parquet, cells, slide.info, config.annotations)
             found = WrittenCells.read(folder.cells_parquet, classes)
-        with clock.stage("scale"):
-            remarks = doubts(job, slide, source, found, engine, tissue.area_mm2 if lost.is_empty else None)
+        remarks = doubts(begun, found, engine, tissue.area_mm2 if lost.is_empty else None)
         with clock.stage("write"):
             record = write_results(job, slide, tissue, lost, failed, written, found)
     for remark in remarks:
-        progress.say(f"warning: {remark}")
-    record = replace(record, tiles=len(tiles), cells_not_nuclei=nuclei.others, remarks=remarks)
-    record = replace(record, **clock.told(engine.workers, bool(visible_gpus(config.model.device))))
-    return replace(record, fingerprint=asdict(prints)).sealed(folder).save(folder)
+        clock.progress.say(f"warning: {remark}")
+    record = replace(record, tiles=len(begun.tiles), cells_not_nuclei=nuclei.others, remarks=remarks)
+    record = replace(record, **clock.told(begun.workers, bool(visible_gpus(config.model.device))))
+    return replace(record, fingerprint=asdict(begun.prints)).sealed(folder).save(folder)
 
 
 def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
@@ -264,23 +309,23 @@ class Nuclei:
         return {kind: int(count) for kind, count in zip(IMPOSTORS, self._counts[1:], strict=True) if count}
 
 
-def doubts(
-    job: Job, slide: Slide, source: PixelSource, cells: WrittenCells, engine: Executor, tissue_mm2: float | None
-) -> list[str]:
+def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: float | None) -> list[str]:
     """Return what makes the result doubtful: too few nuclei, or nuclei that do not fit the stated resolution.
 
     ``tissue_mm2`` is None where a part of the tissue was not analysed.
     """
-    scale, spec = slide.info.scale, job.config.scale_check
-    seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
+    job, clock, scale, spec = begun.job, begun.clock, begun.slide.info.scale, begun.job.config.scale_check
+    with clock.stage("scale"):
+        seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
     if zoom is not None:
-        # One tile more for the model, whatever the zoom.
-        side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
-        look = Look(densest_field(source.frame, cells.centroids, side_um), zoom)
-        found: list[tuple[float, ...]] = []
-        task = LookAgain(source, job.config.model)
-        engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
-        seen = np.array(found[0] if found else ())
+        # One tile more for the model, whatever the zoom. Where the workers are at the next slide, its turn comes after.
+        with engine.turn(), clock.stage("scale"):
+            side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
+            look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
+            found: list[tuple[float, ...]] = []
+            task = LookAgain(begun.source, job.config.model)
+            engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
+            seen = np.array(found[0] if found else ())
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
     return [doubt for doubt in (sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import IO, Protocol, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 _LINE_EVERY_S = 15.0
 
@@ -30,6 +33,10 @@ class Progress(Protocol):
 
     def say(self, text: str) -> None:
         """Tell the user something worth a line of its own."""
+        ...
+
+    def behind(self) -> Progress:
+        """Return what tells of the present slide, in a context and in any thread, while this tells of the next."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -64,6 +71,10 @@ class Silent:
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
+
+    def behind(self) -> Progress:
+        """See :class:`Progress`."""
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +118,14 @@ class Lines:
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
-        print(self._prefix + text, file=self._stream, flush=True)
+        self._stream.write(f"{self._prefix}{text}\n")  # at once: another thread may tell of another slide
+        self._stream.flush()
+
+    def behind(self) -> Progress:
+        """See :class:`Progress`."""
+        lines = Lines(self._stream)
+        lines._prefix = self._prefix
+        return lines
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +138,7 @@ class Bars:
     """A bar for the slides and one for the stage of the present slide."""
 
     def __init__(self, stream: IO[str]) -> None:
+        self._name = ""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -138,9 +157,10 @@ class Bars:
 
     def slide(self, number: int, total: int, name: str) -> None:
         """See :class:`Progress`."""
+        self._name = name[-40:]
         self._rich.update(self._tiles, visible=False)
         self._rich.update(
-            self._slides, description=name[-40:], completed=number - 1, total=total, visible=total > 1, refresh=True
+            self._slides, description=self._name, completed=number - 1, total=total, visible=total > 1, refresh=True
         )
 
     def stage(self, name: str, total: int = 0, done: int = 0) -> None:
@@ -162,6 +182,10 @@ class Bars:
         """See :class:`Progress`."""
         self._rich.console.print(text, markup=False, highlight=False)
 
+    def behind(self) -> Progress:
+        """See :class:`Progress`."""
+        return _BarBehind(self._rich, self._name)
+
     def __enter__(self) -> Self:
         self._rich.start()
         return self
@@ -171,4 +195,41 @@ class Bars:
         self._rich.stop()
 
 
-_: tuple[type[Progress], ...] = (Silent, Lines, Bars)
+class _BarBehind:
+    """A bar more, for the slide before."""
+
+    def __init__(self, rich: RichProgress, name: str) -> None:
+        self._rich, self._name = rich, name
+        self._bar = rich.add_task("", visible=False)
+
+    def slide(self, number: int, total: int, name: str) -> None:
+        """See :class:`Progress`."""
+
+    def stage(self, name: str, total: int = 0, done: int = 0) -> None:
+        """See :class:`Progress`."""
+        self._rich.remove_task(self._bar)
+        self._bar = self._rich.add_task(f"  {self._name}: {name}", total=total or None, completed=done)
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`Progress`."""
+        self._rich.advance(self._bar, steps)
+
+    def note(self, text: str) -> None:
+        """See :class:`Progress`."""
+
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._rich.console.print(f"{self._name}: {text}", markup=False, highlight=False)
+
+    def behind(self) -> Progress:
+        """See :class:`Progress`."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._rich.remove_task(self._bar)
+
+
+_: tuple[type[Progress], ...] = (Silent, Lines, Bars, _BarBehind)

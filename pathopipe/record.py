@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
@@ -184,17 +184,27 @@ class Record:
 
 
 class Clock:
-    """Times the stages of a slide and tells the progress of them."""
+    """Times the stages of a slide, tells the progress of them, and ends them where something beside them says so.
 
-    def __init__(self, progress: Progress) -> None:
+    Parameters
+    ----------
+    progress : Progress
+        Told of each stage.
+    check : callable, optional
+        Called with each stage, part and tile; what it raises ends the work on the slide.
+    """
+
+    def __init__(self, progress: Progress, check: Callable[[], object] = bool) -> None:
         self.seconds: dict[str, float] = {}
         self.progress = progress
+        self.check = check
         self._worked: dict[str, Spent] = {}
         self._began = time.perf_counter()
 
     @contextmanager
     def stage(self, name: str, total: int = 0, done: int = 0) -> Iterator[None]:
         """Add the time of the block to stage ``name``; what passes before the first one is "open"."""
+        self.check()
         self.progress.stage(name, total, done)
         began = time.perf_counter()
         self.seconds.setdefault("open", round(began - self._began, 3))
@@ -208,6 +218,7 @@ class Clock:
         """Yield ``parts``; the time to make them counts for stage ``name``, and not for ``taker``, which asks."""
         took, ended = 0.0, False
         while not ended:
+            self.check()
             began = time.perf_counter()
             made = list(islice(parts, 1))
             took += time.perf_counter() - began
@@ -218,6 +229,7 @@ class Clock:
 
     def worked(self, spent: Mapping[str, Spent]) -> None:
         """Add what a worker spent on its stages."""
+        self.check()
         self._worked = summed(self._worked, spent)
 
     def told(self, workers: int, gpu: bool) -> dict[str, Any]:
