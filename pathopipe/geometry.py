@@ -118,6 +118,19 @@ class Frame:
         return np.asarray(xy * scale, np.float32)
 
 
+_STEPS = 1024
+
+
+def snapped(xy: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``xy`` rounded to multiples of 1/1024.
+
+    In a tile float32 holds these exactly, and sums of them, so that what is computed of them does not depend on where
+    in its tile something lies.
+    """
+    rounded: NDArray[np.float64] = np.round(np.asarray(xy, np.float64) * _STEPS) / _STEPS
+    return rounded
+
+
 _BLOCK_VERTICES = 16_384
 """Vertices that are measured at a time: a dozen arrays of them fit into a CPU's second-level cache."""
 

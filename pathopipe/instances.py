@@ -17,7 +17,7 @@ from pathopipe.errors import StoreError
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Outlines
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file format of :meth:`Instances.save`."""
 
 _DAMAGE = (
@@ -138,6 +138,7 @@ class Instances:
                 score=self.score,
                 class_id=self.class_id,
                 classes=np.array(self.classes, dtype=np.str_),
+                measured=np.array([*self.measurements], dtype=np.str_),  # damage may hide an entry from zipfile
                 **{f"m:{name}": values for name, values in self.measurements.items()},  # type: ignore[arg-type]
             )
 
@@ -163,7 +164,7 @@ class Instances:
                     data["score"],
                     data["class_id"],
                     tuple(str(name) for name in data["classes"]),
-                    {name[2:]: values for name, values in data.items() if name.startswith("m:")},
+                    {str(name): data[f"m:{name}"] for name in data["measured"]},
                 )
         except _DAMAGE as error:
             if isinstance(error, StoreError):

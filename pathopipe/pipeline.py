@@ -144,7 +144,7 @@ def begin_slide(job: Job, engine: Executor, clock: Clock) -> Begun | Record:
             tiles, unseen = grid.touching(tissue, frame), seen_enough(slide)
         source = pixel_source(job, slide, frame, tissue)
         instances = InstanceStore.open(folder.instances, prints.instances)
-        failed = analyse_tiles(job, source, tiles, grid, instances, engine, clock)
+        failed = analyse_tiles(job, source, tiles, instances, engine, clock)
         opened.pop_all()
     return Begun(
         job, clock, prints, slide, frame, source, tissue, unseen, tiles, instances, failed, workers=engine.workers
@@ -212,7 +212,10 @@ def grid_for(job: Job, frame: Frame) -> TileGrid:
     LimitError
         If there are more than the settings allow, as with a resolution that cannot be true.
     """
-    grid = TileGrid.cover(frame.width, frame.height, job.config.grid, job.card.halo_px, job.card.stride_px)
+    card = job.card
+    grid = TileGrid.cover(
+        frame.width, frame.height, job.config.grid, card.halo_px, card.stride_px, card.neighbourhood_px
+    )
     job.config.limits.check("max_tiles", len(grid), f"{job.slide}: tiles")
     return grid
 
@@ -232,7 +235,6 @@ def analyse_tiles(
     job: Job,
     source: PixelSource,
     tiles: Sequence[Tile],
-    grid: TileGrid,
     instances: InstanceStore,
     engine: Executor,
     clock: Clock,
@@ -245,20 +247,26 @@ def analyse_tiles(
         If the disk is full; it says how much is missing.
     """
     missing = instances.missing(tiles)
-    doubt = shortage(len(missing), grid.core_px, job.config.store.keep, job.folder.path)
+    doubt = shortage([tile.core for tile in missing], job.config.store.keep, job.folder.path)
     if doubt:
         clock.progress.say(f"warning: the disk may become full: {doubt}")
-    task = PredictTiles(source, job.config.model, job.folder.instances, instances.fingerprint)
+    task = predict_tiles(job, source, instances)
     with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
         try:
             failed = run_tiles(task, missing, job.batch_tiles, engine, clock)
         except OutputDiskError as error:
             left = instances.missing(tiles)
-            doubt = shortage(len(left), grid.core_px, job.config.store.keep, job.folder.path)
+            doubt = shortage([tile.core for tile in left], job.config.store.keep, job.folder.path)
             raise OutputDiskError(f"{error}; {doubt or f'{len(left)} tiles are left'}") from error
     instances.clear_temporary()  # what workers were writing that died meanwhile
     log_failed(failed, job.folder)
     return failed
+
+
+def predict_tiles(job: Job, source: PixelSource, instances: InstanceStore) -> PredictTiles:
+    """Return the task that has tiles of ``source`` analysed into ``instances``."""
+    whole = job.batch_tiles > 1
+    return PredictTiles(source, job.config.model, instances.folder, instances.fingerprint, whole)
 
 
 def seen_enough(slide: PatchySlide) -> shapely.Geometry:

@@ -24,12 +24,11 @@ from pathopipe.engine.cluster_file import read_cluster_file
 from pathopipe.engine.probe import Probed, ProbeTiles, peak_bytes
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.engine.tasks import PredictTiles
-from pathopipe.engine.worker import PixelSource
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
 from pathopipe.layout import SlideFolder
 from pathopipe.models.device import visible_gpus
-from pathopipe.pipeline import Job, grid_for, pixel_source
+from pathopipe.pipeline import Job, grid_for, pixel_source, predict_tiles
 from pathopipe.slide.open import open_slide
 from pathopipe.stopwatch import NOTHING, Spent, summed
 from pathopipe.store.instances import InstanceStore
@@ -125,16 +124,19 @@ class Planner:
             if not tiles:
                 return self._told(job, tissue.area_mm2, 0, found_s + _FINISH_S, 0.0, _OTHER_FILE_BYTES)
             empty = _size(trial.folder.tiles)
-            seen = self._look(trial, source, tiles)
+            task = predict_tiles(trial, source, InstanceStore.open(trial.folder.instances, "of a plan"))
+            seen = self._look(trial, task, tiles)
             store = TileStore.open(None, slide, frame, job.config.store)
             needed = _decoded(store, tiles, source.store is not None)
             timed, stored = (store.count(_boxes(some)).needed for some in (seen.timed, seen.tiles))
         batches = math.ceil(len(tiles) / job.batch_tiles)
-        busy = seen.chunk_seconds / timed * needed + seen.tile_seconds / len(seen.timed) * len(tiles)
-        cells = seen.cells / len(seen.tiles) * len(tiles) * (grid.core_px / (grid.core_px + 2 * grid.halo_px)) ** 2
+        busy = seen.chunk_seconds / timed * needed
+        busy += seen.tile_seconds / _pixels(map(task.shown, seen.timed)) * _pixels(map(task.shown, tiles))
+        looked_at = _pixels(_boxes(seen.tiles))
+        cells = seen.cells / looked_at * _pixels(tile.core for tile in tiles)
         seconds = found_s + busy / batches * math.ceil(batches / self.workers) + _FINISH_S + cells * _CELL_S
         disk = _OTHER_FILE_BYTES + cells * _CELL_FILE_BYTES
-        disk += _size(trial.folder.instances) / len(seen.tiles) * len(tiles)
+        disk += _size(trial.folder.instances) / looked_at * _pixels(_boxes(tiles))
         if source.store is not None:
             disk += empty + (_size(trial.folder.tiles) - empty) / stored * needed
         return self._told(job, tissue.area_mm2, len(tiles), seconds, cells, disk)
@@ -152,12 +154,9 @@ class Planner:
             own_bytes=None if own is None else own + round(cells * _CELL_BYTES),
         )
 
-    def _look(self, trial: Job, source: PixelSource, tiles: Sequence[Tile]) -> _Seen:
+    def _look(self, trial: Job, predict: PredictTiles, tiles: Sequence[Tile]) -> _Seen:
         """Have some of ``tiles`` analysed and return what was seen; the first slide's first tiles warm the workers."""
-        fingerprint = "of a plan"
-        InstanceStore.open(trial.folder.instances, fingerprint)
-        task = ProbeTiles(PredictTiles(source, trial.config.model, trial.folder.instances, fingerprint))
-        workers, seen = self._engine.workers, _Seen()
+        task, workers, seen = ProbeTiles(predict), self._engine.workers, _Seen()
         batches = _spread(tiles, trial.batch_tiles, (_BATCHES_PER_WORKER + (not self._warm)) * workers)
         if not self._warm:
             began = time.perf_counter()
@@ -245,6 +244,10 @@ def _spread(tiles: Sequence[Tile], batch: int, most: int) -> list[tuple[Tile, ..
 
 def _boxes(tiles: Iterable[Tile]) -> list[Box]:
     return [tile.read for tile in tiles]
+
+
+def _pixels(boxes: Iterable[Box]) -> int:
+    return sum(box.area for box in boxes)
 
 
 def _decoded(store: TileStore, tiles: Sequence[Tile], kept: bool) -> int:

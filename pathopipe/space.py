@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+
+from pathopipe.geometry import Box
 
 STORED_BYTES_PER_PX = 2.0
 """zstd leaves about two of the three bytes of an RGB pixel of stained tissue."""
@@ -11,19 +14,17 @@ _RESULT_BYTES_PER_PX = 0.3
 """Instance files and layers, where the tissue is full of cells."""
 
 
-def bytes_needed(tiles: int, core_px: int, keep: bool) -> float:
-    """Return about how much disk that many tiles take, with the results made of them.
+def bytes_needed(cores: Sequence[Box], keep: bool) -> float:
+    """Return about how much disk tiles take, with the results made of them.
 
     Parameters
     ----------
-    tiles : int
-        Tiles that are not done.
-    core_px : int
-        Side of what a tile answers for, in working pixels.
+    cores : sequence of Box
+        What the tiles that are not done answer for, in working pixels.
     keep : bool
         Whether their pixels are kept (``store.keep``).
     """
-    return tiles * core_px**2 * (STORED_BYTES_PER_PX * keep + _RESULT_BYTES_PER_PX)
+    return sum(core.area for core in cores) * (STORED_BYTES_PER_PX * keep + _RESULT_BYTES_PER_PX)
 
 
 def bytes_free(folder: Path) -> int | None:
@@ -36,12 +37,12 @@ def bytes_free(folder: Path) -> int | None:
         return None
 
 
-def shortage(tiles: int, core_px: int, keep: bool, folder: Path) -> str | None:
-    """Return in words what that many tiles need and what is free, or None where it is enough."""
-    needed, free = bytes_needed(tiles, core_px, keep), bytes_free(folder)
+def shortage(cores: Sequence[Box], keep: bool, folder: Path) -> str | None:
+    """Return in words what tiles with these cores need and what is free, or None where it is enough."""
+    needed, free = bytes_needed(cores, keep), bytes_free(folder)
     if free is None or needed <= free:
         return None
-    return f"{tiles} tiles that are left need about {_told(needed)}, and {_told(free)} are free"
+    return f"{len(cores)} tiles that are left need about {_told(needed)}, and {_told(free)} are free"
 
 
 def _told(size: float) -> str:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from pathopipe.engine.retry import each_or_aside
 from pathopipe.engine.worker import PixelSource, open_instances, open_predictor, open_tiles, reopen_tiles
+from pathopipe.geometry import Box
 from pathopipe.instances import Instances
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.border import cut_at_border, mirrored
 from pathopipe.models.stain import measure
 from pathopipe.stopwatch import Spent, add_spent, take_spent, timed
+from pathopipe.store.chunks import WHITE
+from pathopipe.store.tiles import TileStore
 from pathopipe.tiling.grid import Tile
 
 
@@ -67,6 +70,9 @@ class PredictTiles:
     """Folder of the instance files."""
     fingerprint: str
     """Of everything that the instances depend on."""
+    whole: bool = False
+    """Whether the model is shown squares of one size whatever a tile reads, white where it does not: a batch has to be
+    of one shape, and a GPU computes in other steps for another one."""
 
     def __call__(self, tiles: tuple[Tile, ...]) -> tuple[TileOutcome, ...]:
         """Analyse ``tiles`` as one batch; a tile that fails twice is reported, and the others go on."""
@@ -80,9 +86,8 @@ class PredictTiles:
             predictor = open_predictor(self.model)
         pixels, outcomes = [], []
         for tile in tiles:
-            inside = tile.read.clipped(self.source.frame.box)
             with timed("store"):
-                pixels.append(mirrored(store.read(inside), inside, tile.read))
+                pixels.append(self._pixels(store, tile))
         with timed("infer"):
             predicted = predictor.predict(np.stack(pixels))
         for tile, rgb, instances in zip(tiles, pixels, predicted, strict=True):
@@ -93,12 +98,26 @@ class PredictTiles:
             outcomes.append(TileOutcome(tile, len(instances), None))
         return outcomes
 
+    def shown(self, tile: Tile) -> Box:
+        """Return what the model is shown of ``tile``, in working pixels."""
+        return tile.whole if self.whole else tile.read
+
+    def _pixels(self, store: TileStore, tile: Tile) -> NDArray[np.uint8]:
+        """Return the pixels that the model is shown: what ``tile`` reads, and the slide mirrored beyond it."""
+        read, shown = (box.clipped(self.source.frame.box) for box in (tile.read, self.shown(tile)))
+        pixels = store.read(read)
+        if read != shown:
+            canvas = np.full((shown.height, shown.width, 3), WHITE, np.uint8)
+            canvas[read.y0 - shown.y0 : read.y1 - shown.y0, read.x0 - shown.x0 : read.x1 - shown.x0] = pixels
+            pixels = canvas
+        return mirrored(pixels, shown, self.shown(tile))
+
     def _in_level0(self, tile: Tile, rgb: NDArray[np.uint8], instances: Instances) -> Instances:
-        """Return the instances of ``tile`` (in its own pixels, ``rgb``) measured, in level-0 pixels."""
-        inside = tile.read.clipped(self.source.frame.box)
-        outlines, kept = cut_at_border(instances.outlines, inside, tile.read)
+        """Return the instances of ``tile`` (in the pixels shown, ``rgb``) measured, in level-0 pixels."""
+        shown = self.shown(tile)
+        outlines, kept = cut_at_border(instances.outlines, shown.clipped(self.source.frame.box), shown)
         instances = measure(rgb, instances.take(kept).with_outlines(outlines))
-        origin = np.array([tile.read.x0, tile.read.y0])
+        origin = np.array([shown.x0, shown.y0])
         # float64 until here: float32 halves would cost precision far from the origin.
         coords = self.source.frame.points_to_level0(outlines.coords.astype(np.float64) + origin)
         return instances.with_outlines(outlines.with_coords(coords))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -66,6 +67,14 @@ class ModelCard:
     """Measured accuracy, one line each with the data set and the metric."""
     limits: tuple[str, ...]
     """What it was not tested on and where it fails, one line each."""
+
+    @property
+    def neighbourhood_px(self) -> int:
+        """How far from a place, in working pixels, the model's maps matter to the nucleus there: two of the largest.
+
+        Its own extent, and that of those beside it, which it is told apart from.
+        """
+        return math.ceil(2 * self.max_diameter_um / self.mpp)
 
 
 class Predictor(Protocol):

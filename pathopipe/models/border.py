@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pathopipe.geometry import Box, Outlines
+from pathopipe.geometry import Box, Outlines, snapped
 
 _LEAST_INSIDE = 0.3
 """Share of its area inside the slide from which an outline stays. A nucleus cut by the border grows together with its
@@ -74,4 +74,4 @@ def _largest_ring(part: shapely.Geometry) -> NDArray[np.float32]:
     """Return the outer ring (k, 2), open, of the largest polygon in ``part``."""
     pieces = [piece for piece in shapely.get_parts(part) if piece.geom_type == "Polygon"]
     largest = max(pieces, key=lambda piece: piece.area)
-    return np.asarray(shapely.get_coordinates(largest.exterior)[:-1], np.float32)
+    return snapped(shapely.get_coordinates(largest.exterior)[:-1]).astype(np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pathopipe.geometry import Outlines
+from pathopipe.geometry import Outlines, snapped
 from pathopipe.models.card import DecodeSpec
 from pathopipe.models.rays import SHORTEST, Index, Map, directions_of, radii_of, shapes_of
 
@@ -75,7 +75,7 @@ def decode(
     radii = radii_of(labels, foreground, shapes, directions, spec.foreground, longest / pixel * 0.75)
     # A polygon inscribed in a smooth curve is smaller than it by this factor of area.
     swell = 1 / np.sqrt(np.sinc(2 / spec.vertices))
-    rings = (shapes.centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel
+    rings = snapped((shapes.centres[:, None] + directions * radii[..., None] * swell + 0.5) * pixel)
     outlines = Outlines(
         rings.reshape(-1, 2).astype(np.float32), np.arange(len(rings) + 1, dtype=np.int64) * spec.vertices
     )

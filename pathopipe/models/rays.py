@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pathopipe.geometry import snapped
+
 _STEP = 0.5
 """Samples along a ray are half an output pixel apart."""
 _PART = 200
@@ -48,7 +50,7 @@ def shapes_of(labels: Map, cells: Index, peaks: Index) -> Shapes:
     def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.bincount(number, values, len(peaks)) / count
 
-    centres = np.stack([mean(x.astype(float)), mean(y.astype(float))], axis=1)
+    centres = snapped(np.stack([mean(x.astype(float)), mean(y.astype(float))], axis=1))
     dx, dy = x - centres[:, 0][number], y - centres[:, 1][number]
     xx, yy = dx * dx, dy * dy
     moments = np.stack([mean(xx), mean(yy), mean(dx * dy)], axis=1)
@@ -62,7 +64,7 @@ def shapes_of(labels: Map, cells: Index, peaks: Index) -> Shapes:
 
 
 def directions_of(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float64]:
-    """Return (n, vertices, 2) unit vectors, evenly spaced by the eccentric angle of each region's ellipse.
+    """Return (n, vertices, 2) unit vectors, to 1/1024, evenly spaced by the eccentric angle of each region's ellipse.
 
     So an elongated nucleus gets its vertices where the outline bends most.
     """
@@ -75,7 +77,7 @@ def directions_of(moments: NDArray[np.float64], vertices: int) -> NDArray[np.flo
     length = np.hypot(along, across)
     along, across = along / length, across / length
     cos, sin = np.cos(tilt)[:, None], np.sin(tilt)[:, None]
-    return np.stack([along * cos - across * sin, along * sin + across * cos], axis=2)
+    return snapped(np.stack([along * cos - across * sin, along * sin + across * cos], axis=2))
 
 
 def radii_of(

@@ -58,7 +58,8 @@ def stitch(
     Instances
         One for each tile, by row, then column; in level-0 pixels, by centroid (y, then x): the order does not depend
         on that of ``tiles``. An instance whose centroid lies beyond its tile's core, towards a tile that was not
-        analysed, stays: nobody else reports it. Cells outside the tissue are kept too; see :func:`inside`.
+        analysed, stays: nobody else reports it. Cells outside the tissue are kept too, those that the side of a cropped
+        tile cuts included; see :func:`inside`.
 
     Raises
     ------
@@ -72,7 +73,8 @@ def stitch(
         if (tile.row, tile.col) == (following.row, following.col):
             raise ValueError(f"tile {tile.name} comes twice")
     rows = [list(row) for _, row in groupby(ordered, key=lambda tile: tile.row)]
-    tops = [*(float(row[0].read.y0) for row in rows), math.inf][1:]
+    # Where a row's highest tile is cropped, the rows below it still lie below that.
+    tops = [*(float(min(tile.read.y0 for tile in row)) for row in rows), math.inf][1:]
     seams, waiting, needed = Seams(spec), deque[_Row](), 0
     first: Instances | None = None
     for row, top in zip(rows, tops, strict=True):

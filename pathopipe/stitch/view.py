@@ -24,7 +24,8 @@ class View:
     bounds: Sides
     """(n, 4) x0, y0, x1, y1 of every instance in working pixels."""
     to_border: Sides
-    """(n, 4) distance in working pixels from those sides to the tile's read border; infinite where the slide ends."""
+    """(n, 4) distance in working pixels from those sides to the tile's read border; infinite where the slide ends, and
+    where the tile is cropped: all that is reported lies in the tissue, which is far from there."""
 
     @classmethod
     def of(cls, tile: Tile, found: Instances, frame: Frame, margin_um: float) -> View:
@@ -46,7 +47,7 @@ class View:
         instances = found.take(mine)
         bounds = instances.outlines.bounds() / np.tile(scale, 2)
         distance = (bounds - np.array(tile.read)) * (1, 1, -1, -1)
-        distance[:, _slide_ends(tile.read, frame)] = np.inf
+        distance[:, _slide_ends(tile.read, frame) | np.array(tile.cropped)] = np.inf
         return cls(tile, instances, bounds.astype(np.float32), distance.astype(np.float32))
 
     def __len__(self) -> int:
@@ -59,9 +60,9 @@ class View:
     def near_seam(self) -> NDArray[np.bool_]:
         """Return (n,) whether another tile may have seen a part of the instance.
 
-        Other tiles see into this core as far as their halo goes; what lies farther inside is this tile's alone.
+        Other tiles see into this square as far as their halo goes; what lies farther inside is this tile's alone.
         """
-        x0, y0, x1, y1 = self.tile.core.grown(self.tile.read.x0 - self.tile.core.x0)
+        x0, y0, x1, y1 = self.tile.square.grown(self.tile.read.x0 - self.tile.core.x0)
         low, high = self.bounds[:, :2], self.bounds[:, 2:]
         alone = (low >= (x0, y0)).all(axis=1) & (high <= (x1, y1)).all(axis=1)
         return np.logical_not(alone)

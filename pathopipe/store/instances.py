@@ -17,8 +17,8 @@ _FINGERPRINT = "fingerprint.json"
 class InstanceStore:
     """A folder of ``<tile.name>.npz`` files that all answer one question, which ``fingerprint.json`` names.
 
-    A file is whole or absent, so its existence says that the tile is done. Any number of processes may write; two that
-    write the same tile write the same bytes.
+    A file is whole or absent and says which box it answers for, so its existence says that the tile is done. Any number
+    of processes may write; two that write the same tile write the same bytes.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class InstanceStore:
         """Return those of ``tiles`` that are not done, in their order.
 
         What is there was written by a run that ended who knows how, on a disk that others write to: each file is read,
-        and one that is damaged, or of another tile, is removed and its tile missing.
+        and one that is damaged, or answers for another box, is removed and its tile missing.
         """
         names = {path.name for path in self.folder.iterdir()}
         return tuple(tile for tile in tiles if self._path(tile).name not in names or not self._whole(tile))
@@ -135,7 +135,8 @@ class InstanceStore:
         (folder / _FINGERPRINT).unlink(missing_ok=True)
 
     def _of(self, tile: Tile) -> str:
-        return f"{self.fingerprint} {tile.name}"
+        """Return what a file is of. The core depends on the tissue, which the fingerprint does not tell of."""
+        return f"{self.fingerprint} {tile.name} {tuple(tile.core)}"
 
     def _path(self, tile: Tile) -> Path:
         return self.folder / f"{tile.name}.npz"

@@ -50,6 +50,22 @@ class Tissue:
         met: NDArray[np.bool_] = shapely.intersects(self.polygons, shapely.box(*np.asarray(rects, float).T))
         return met
 
+    def bounds_in(self, rects: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return for every rectangle (as above) the bounds of what tissue it holds: (n, 4), NaN where there is none."""
+        bounds = np.array(rects, np.float64).reshape(-1, 4)
+        boxes = shapely.box(*bounds.T)
+        shapely.prepare(self.polygons)
+        cut = ~shapely.contains(self.polygons, boxes)
+        tops, row = np.unique(bounds[:, [1, 3]], axis=0, return_inverse=True)
+        x0, _, x1, _ = self.polygons.bounds
+        for index, (y0, y1) in enumerate(tops):
+            # A row of rectangles at a time, each cut from what tissue the row holds: less to go through for each.
+            here = np.flatnonzero(cut & (row == index))
+            if len(here):
+                strip = shapely.intersection(self.polygons, shapely.box(x0, y0, x1, y1))
+                bounds[here] = shapely.bounds(shapely.intersection(strip, boxes[here]))
+        return bounds
+
 
 def find_tissue(slide: Slide, spec: TissueSpec, artefacts: ArtefactSpec = _ARTEFACTS) -> Tissue:
     """Find the tissue of ``slide``: H&E or IHC, pale or dark, on white, grey or yellowish glass.

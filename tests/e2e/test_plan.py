@@ -64,7 +64,7 @@ def test_few_tiles_are_tried_and_from_all_over():
     from pathopipe.plan import _spread
     from pathopipe.tiling.grid import Tile
 
-    tiles = [Tile(0, col, Box(0, 0, 1, 1), Box(0, 0, 1, 1)) for col in range(100)]
+    tiles = [Tile(0, col, Box(0, 0, 1, 1), Box(0, 0, 1, 1), Box(0, 0, 1, 1)) for col in range(100)]
     batches = _spread(tiles, 2, 5)
     assert sorted(tile.col for batch in batches for tile in batch) == list(range(5, 100, 10))
     assert len(batches) == 5
