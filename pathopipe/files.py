@@ -38,11 +38,12 @@ def unwritable(path: Path, error: OSError) -> StoreError:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     """Open ``path`` for writing such that a reader sees the old file or the new one, never a half.
 
     The bytes go to a temporary name in the same folder (``*.tmp``), reach the disk, and get their name only if the
-    block ends without an error; else the temporary file is removed and what was there stays.
+    block ends without an error; else the temporary file is removed and what was there stays. What is not ``lasting``
+    is of no use to another run, and need not have reached the disk.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with open(part, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         if error.errno in _DISK:
@@ -64,6 +66,25 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # gone by now but after an error
             part.unlink()
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Make the folder ``path`` (``*.tmp``) for the block, and remove it with all in it.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made: an OutputDiskError where that is the disk's fault.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def clear_temporary(folder: Path) -> None:

@@ -64,6 +64,11 @@ class SlideFolder:
         return self.path / "instances"
 
     @property
+    def blocks(self) -> Path:
+        """Cells on their way from the workers into the two files of cells; gone when they are there."""
+        return self.path / "blocks.tmp"
+
+    @property
     def log(self) -> Path:
         """The traceback of a slide that failed."""
         return self.path / "error.log"

@@ -11,23 +11,22 @@ import shapely
 
 from pathopipe.annotations.layers import write_annotations
 from pathopipe.annotations.palette import palette
-from pathopipe.annotations.write import Written, write_cells
+from pathopipe.annotations.write import Written, block_cells, cell_files
 from pathopipe.annotations.written import WrittenCells
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
+from pathopipe.engine.blocks import WriteBlock, in_blocks, write_blocks
 from pathopipe.engine.tasks import FillTiles, PredictTiles
 from pathopipe.engine.worker import PixelSource
 from pathopipe.engine.zoom import Look, LookAgain
 from pathopipe.errors import OutputDiskError, SlideError
-from pathopipe.files import clear_temporary
+from pathopipe.files import clear_temporary, temporary_folder
 from pathopipe.geometry import Frame
-from pathopipe.instances import Instances
 from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
 from pathopipe.models.impostors import KINDS as IMPOSTORS
 from pathopipe.models.impostors import impostors
-from pathopipe.models.stain import OD_MEANS
 from pathopipe.progress import Progress
 from pathopipe.quarantine import Failed, area_of, as_json, log_failed, nothing_done, run_tiles, why_incomplete
 from pathopipe.record import Clock, Fingerprints, Record
@@ -43,7 +42,7 @@ from pathopipe.slide.identity import modified
 from pathopipe.slide.open import open_slide, pinned
 from pathopipe.slide.patchy import PatchySlide
 from pathopipe.space import shortage
-from pathopipe.stitch.stitch import inside, stitch
+from pathopipe.stitch.stitch import Reported, inside, stitch
 from pathopipe.store.instances import InstanceStore
 from pathopipe.store.layout import clear_partial, discard
 from pathopipe.store.tiles import TileStore
@@ -165,9 +164,9 @@ def finish_slide(begun: Begun, engine: Executor) -> Record:
         with clock.stage("write"):
             check_unchanged(job, slide.info)
             nuclei = Nuclei(tissue, analysed, config.artefacts)
-            stitched = stitch(done, begun.instances.get, begun.frame, config.stitch) if done else None
-            cells = clock.apart("stitch", nuclei.among(stitched or iter([Instances.empty(classes)])), "write")
-            written = write_cells(folder.cells_geojson, folder.cells_parquet, cells, slide.info, config.annotations)
+            reported = nuclei.among(stitch(done, begun.instances.get, begun.frame, config.stitch))
+            cells = clock.apart("stitch", reported, "write")
+            written = write_cells(job, slide.info, begun.instances, cells, engine)
             found = WrittenCells.read(folder.cells_parquet, classes)
         remarks = doubts(begun, found, engine, tissue.area_mm2 if lost.is_empty else None)
         with clock.stage("write"):
@@ -296,6 +295,20 @@ def check_unchanged(job: Job, info: SlideInfo) -> None:
             raise SlideError(f"{job.slide} was replaced while it was analysed; run the same command again")
 
 
+def write_cells(
+    job: Job, info: SlideInfo, instances: InstanceStore, cells: Iterable[Reported], engine: Executor
+) -> Written:
+    """Write ``cells``, all of the slide in the order of its files, to GeoJSON and GeoParquet."""
+    folder, spec = job.folder, job.config.annotations
+    blocks = in_blocks(((part.tile, part.index) for part in cells), block_cells(spec))
+    with (
+        temporary_folder(folder.blocks) as path,
+        cell_files(folder.cells_geojson, folder.cells_parquet, info) as add,
+    ):
+        task = WriteBlock(instances.folder, instances.fingerprint, job.card.classes, path, info, spec)
+        return write_blocks(task, blocks, engine, add)
+
+
 class Nuclei:
     """What of a slide's instances is reported: nuclei in the tissue that was analysed."""
 
@@ -303,13 +316,13 @@ class Nuclei:
         self._tissue, self._analysed, self._spec = tissue, analysed, spec
         self._counts = np.zeros(1 + len(IMPOSTORS), np.int64)
 
-    def among(self, parts: Iterable[Instances]) -> Iterator[Instances]:
+    def among(self, parts: Iterable[Reported]) -> Iterator[Reported]:
         """Yield of each of ``parts`` those that are reported."""
         for part in parts:
-            here = part.take(inside(part, self._analysed))
-            found = impostors(here, self._tissue, self._spec)
+            here = part.take(inside(part.instances, self._analysed))
+            found = impostors(here.instances, self._tissue, self._spec)
             self._counts += np.bincount(found, minlength=len(self._counts))
-            yield here.take(found == 0).without_measurements(*OD_MEANS)
+            yield here.take(found == 0)
 
     @property
     def others(self) -> dict[str, int]:

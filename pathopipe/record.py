@@ -36,7 +36,7 @@ tile's file; and having nothing to do while the first start and the last finish.
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 4
-_RESULTS_VERSION = 3
+_RESULTS_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)

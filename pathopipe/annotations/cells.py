@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pathopipe.annotations.ids import CellIds
+from pathopipe.annotations.ids import CellIds, Keys
 from pathopipe.annotations.measure import Column, shape_columns
 from pathopipe.annotations.valid import on_grid
 from pathopipe.instances import Instances
@@ -26,6 +26,8 @@ class CellTable:
     """(n,) outlines in level-0 pixels, as written, in the order of the files."""
     ids: NDArray[np.bytes_]
     """(n,) S36, the text of a UUIDv5 each; unique."""
+    keys: Keys
+    """(n,) equal for cells whose outlines are."""
     columns: Mapping[str, Column]
     """Name (snake_case with its unit) to (n,) values as written; NaN where there is none."""
     repaired: int
@@ -44,38 +46,20 @@ class CellTable:
         return cls(
             cells=Instances.concat(part.cells for part in parts),
             ids=np.concatenate([part.ids for part in parts]),
+            keys=np.concatenate([part.keys for part in parts]),
             columns={name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
             repaired=sum(part.repaired for part in parts),
             dropped=sum(part.dropped for part in parts),
         )
 
-    def part(self, start: int, end: int) -> CellTable:
+    def parts(self, size: int) -> Iterator[CellTable]:
+        """Yield ``size`` rows after the other, the last time fewer."""
+        return (self._part(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
+    def _part(self, start: int, end: int) -> CellTable:
         """Return rows ``start`` to ``end`` (exclusive); what was repaired and dropped is not told of a part."""
         columns = {name: values[start:end] for name, values in self.columns.items()}
-        return CellTable(self.cells.part(start, end), self.ids[start:end], columns, 0, 0)
-
-
-class Groups:
-    """Tables of any size become tables of one size."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._held: list[CellTable] = []
-
-    def add(self, table: CellTable) -> Iterator[CellTable]:
-        """Take a further table, and yield the groups that are full."""
-        start, held = 0, sum(map(len, self._held))
-        while held + len(table) - start >= self._size:
-            end = start + self._size - held
-            yield CellTable.concat([*self._held, table.part(start, end)])
-            self._held, start, held = [], end, 0
-        if start < len(table):
-            self._held.append(table.part(start, len(table)))
-
-    def rest(self) -> Iterator[CellTable]:
-        """Yield what is left."""
-        if self._held:
-            yield CellTable.concat(self._held)
+        return CellTable(self.cells.part(start, end), self.ids[start:end], self.keys[start:end], columns, 0, 0)
 
 
 def prepare_cells(cells: Instances, scale: Scale, ids: CellIds) -> CellTable:
@@ -97,9 +81,11 @@ def prepare_cells(cells: Instances, scale: Scale, ids: CellIds) -> CellTable:
     kept = cells.take(written.index).with_outlines(written.outlines)
     columns: dict[str, NDArray[np.floating]] = {**shape_columns(kept.outlines, scale.x, scale.y), "score": kept.score}
     columns.update(kept.measurements)
+    names, keys = ids.of(kept.outlines)
     return CellTable(
         cells=kept,
-        ids=ids.of(kept.outlines),
+        ids=names,
+        keys=keys,
         columns={name: _rounded(each) for name, each in columns.items()},
         repaired=written.repaired,
         dropped=written.dropped,

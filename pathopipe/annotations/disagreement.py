@@ -79,7 +79,7 @@ def _outlines(comparison: Comparison, nuclei: NDArray[np.int64]) -> Outlines:
 
 def _features(comparison: Comparison, nuclei: NDArray[np.int64], outlines: Outlines) -> Iterator[dict[str, Any]]:
     names = [rater.name for rater in comparison.raters]
-    ids = CellIds("disagreement of " + ", ".join(names)).of(outlines).astype("U36").tolist()
+    ids = CellIds("disagreement of " + ", ".join(names)).of(outlines)[0].astype("U36").tolist()
     for place, nucleus in enumerate(nuclei.tolist()):
         ring = tenths(outlines.ring(place)) / PER_PX
         given = comparison.given[nucleus].tolist()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
-from pathopipe.annotations.cells import CellTable, Groups
+from pathopipe.annotations.cells import CellTable
 from pathopipe.annotations.spec import AnnotationSpec, origin
 from pathopipe.annotations.typeset import SEPARATOR, features
 from pathopipe.annotations.valid import PER_PX
@@ -24,26 +22,31 @@ from pathopipe.slide.base import SlideInfo
 
 LEVEL = 1
 """Of the compression, by libdeflate: as small as zlib makes it at level 4, in a third of the time."""
-BLOCK_CELLS = 500
+PIECE_CELLS = 500
 """Cells that are turned into JSON at a time."""
 HEAD, TAIL = b'{"type":"FeatureCollection","features":[\n', b"\n]}\n"
 
 
-@contextmanager
-def cells_geojson(path: Path, info: SlideInfo, spec: AnnotationSpec) -> Iterator[Callable[[CellTable], None]]:
-    """Write cells as a .zip of FeatureCollections, ``part-0001.geojson`` and so on, a feature a line.
+class Part(NamedTuple):
+    """One file of the .zip, compressed."""
+
+    packed: bytes
+    size: int
+    """Bytes of the text."""
+    crc: int
+    """CRC-32 of the text."""
+
+
+def geojson_parts(table: CellTable, info: SlideInfo, spec: AnnotationSpec) -> Iterator[Part]:
+    """Yield the cells of ``table`` as FeatureCollections, a feature a line; none where there are no cells.
 
     Cells are of QuPath's light kind (``objectType`` "detection"), each with its class, colour and measurements.
-    Coordinates have one decimal. The same cells give the same bytes, on any day and machine with the same libdeflate,
-    however they are divided into tables.
-
-    The context gives a function that takes the tables, in order; the file appears at the end, when it is whole. A part
-    is compressed in another thread while the next comes together, so two are in memory.
+    Coordinates have one decimal. The same cells give the same bytes, on any day and machine with the same libdeflate.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    table : CellTable
+        Some of the slide's cells.
     info : SlideInfo
         The slide, for the origin of ``coords="qupath"``.
     spec : AnnotationSpec
@@ -52,60 +55,40 @@ def cells_geojson(path: Path, info: SlideInfo, spec: AnnotationSpec) -> Iterator
     Raises
     ------
     GeoJSONError
+        If a coordinate is ten million pixels or more.
+    """
+    shift = np.array(origin(info, spec)) * PER_PX
+    for part in table.parts(spec.part_cells):
+        yield _packed(SEPARATOR.join(features(piece, shift) for piece in part.parts(PIECE_CELLS)))
+
+
+def _packed(features: bytes) -> Part:
+    text = b"".join([HEAD, features, TAIL])
+    return Part(bytes(imagecodecs.deflate_encode(text, level=LEVEL, raw=True)), len(text), zlib.crc32(text))
+
+
+@contextmanager
+def cells_geojson(path: Path) -> Iterator[Callable[[Part], None]]:
+    """Write a .zip of ``part-0001.geojson`` and so on; one without cells if there are none.
+
+    The context gives a function that takes the parts, in order; the file appears at the end, when it is whole.
+
+    Raises
+    ------
+    GeoJSONError
         If what was written cannot be read back.
     """
     with atomic_file(path) as file:
-        with _Archive(file, "w") as archive, ThreadPoolExecutor(1) as thread:
-            parts = _Parts(archive, thread, np.array(origin(info, spec)) * PER_PX, spec.part_cells)
-            yield parts.add
-            parts.finish()
+        with _Archive(file, "w") as archive:
+            yield archive.add
+            if not archive.packed:
+                archive.add(_packed(b""))
         file.flush()
         _check(Path(file.name), archive)
 
 
-class _Parts:
-    """Cells come in, parts go to the archive."""
-
-    def __init__(self, archive: _Archive, thread: Executor, shift: NDArray[np.int64], part_cells: int) -> None:
-        self._archive, self._thread = archive, thread
-        self._shift = shift
-        """Tenths of a pixel."""
-        self._groups = Groups(part_cells)
-        self._number = 0
-        self._writing: Future[None] | None = None
-
-    def add(self, table: CellTable) -> None:
-        """Take further cells."""
-        for group in self._groups.add(table):
-            self._write(group)
-
-    def finish(self) -> None:
-        """Write what is left, and wait for it."""
-        for group in self._groups.rest():
-            self._write(group)
-        if self._writing is None:
-            self._write(None)
-        if self._writing is not None:
-            self._writing.result()
-
-    def _write(self, group: CellTable | None) -> None:
-        blocks = (
-            []
-            if group is None
-            else [
-                features(group.part(start, min(start + BLOCK_CELLS, len(group))), self._shift)
-                for start in range(0, len(group), BLOCK_CELLS)
-            ]
-        )
-        if self._writing is not None:
-            self._writing.result()
-        self._number += 1
-        text = b"".join([HEAD, SEPARATOR.join(blocks), TAIL])
-        self._writing = self._thread.submit(self._archive.add, f"part-{self._number:04d}.geojson", text)
-
-
 class _Archive(zipfile.ZipFile):
-    """A .zip whose entries are compressed whole, by libdeflate, which Python's module cannot do."""
+    """A .zip of entries that are compressed already, by libdeflate, which Python's module cannot do."""
 
     def __init__(self, file: BinaryIO, mode: Literal["w"]) -> None:
         super().__init__(file, mode)
@@ -113,19 +96,18 @@ class _Archive(zipfile.ZipFile):
         self.packed: list[int] = []
         """CRC-32 of the compressed bytes of every entry."""
 
-    def add(self, name: str, data: bytes) -> None:
+    def add(self, part: Part) -> None:
         """Write an entry, dated 1980."""
-        packed = imagecodecs.deflate_encode(data, level=LEVEL, raw=True)
-        entry = zipfile.ZipInfo(name)
+        entry = zipfile.ZipInfo(f"part-{len(self.packed) + 1:04d}.geojson")
         entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
-        entry.CRC, entry.file_size, entry.compress_size = zlib.crc32(data), len(data), len(packed)
+        entry.CRC, entry.file_size, entry.compress_size = part.crc, part.size, len(part.packed)
         entry.header_offset = self._to.tell()
         self._to.write(entry.FileHeader())
-        self._to.write(packed)
+        self._to.write(part.packed)
         self.filelist.append(entry)
-        self.NameToInfo[name] = entry
+        self.NameToInfo[entry.filename] = entry
         self.start_dir = self._to.tell()
-        self.packed.append(zlib.crc32(packed))
+        self.packed.append(zlib.crc32(part.packed))
 
 
 def _check(path: Path, written: _Archive) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from binascii import hexlify
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from pathopipe.geometry import Outlines
 
 _SPACE = uuid.UUID("f2d5f6a2-7d4a-5b0e-9e0c-2a6c3f1f8d11").bytes
 """Namespace of all our ids."""
+Keys = NDArray[np.uint64]
 
 
 def uuid_of(identity: str, what: bytes) -> str:
@@ -27,47 +29,66 @@ class CellIds:
     """Gives the cells of one slide their ids, some at a time: a UUIDv5 each, from slide and outline.
 
     Outlines that are the same are numbered in their order, so that no two ids are equal. Eight bytes a cell are kept.
+
+    Parameters
+    ----------
+    identity : str
+        The slide's.
+    earlier : sequence of int
+        Keys of cells that come before and got their ids elsewhere: those that come again, as often as they did.
     """
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, earlier: Sequence[int] = ()) -> None:
         self._prefix = _prefix(identity)
-        self._given = _Counts()
+        self._given = Counts()
+        self._given.add(np.array(earlier, np.uint64))
 
-    def of(self, outlines: Outlines) -> NDArray[np.bytes_]:
-        """Return (n,) S36, the ids of further cells."""
+    def of(self, outlines: Outlines) -> tuple[NDArray[np.bytes_], Keys]:
+        """Return (n,) S36, the ids of further cells, and their keys: equal for cells whose outlines are."""
         if not len(outlines):
-            return np.zeros(0, "S36")
+            return np.zeros(0, "S36"), np.zeros(0, np.uint64)
         rings, prefix = tenths(outlines.coords).astype("<i4"), self._prefix
         data, ends = rings.tobytes(), (outlines.offsets * rings.itemsize * 2).tolist()
         digests = bytearray(b"".join([_digest(prefix, data[start:end]) for start, end in pairwise(ends)]))
-        repeats = self._given.add(np.frombuffer(digests, np.uint64)[::2])
+        keys = np.frombuffer(digests, np.uint64)[::2].copy()
+        repeats = self._given.add(keys)
         for place in np.flatnonzero(repeats).tolist():
             name = data[ends[place] : ends[place + 1]] + b"#%d" % repeats[place]
             digests[16 * place : 16 * place + 16] = _digest(prefix, name)
-        return _text(np.frombuffer(digests, np.uint8).reshape(-1, 16))
+        return _text(np.frombuffer(digests, np.uint8).reshape(-1, 16)), keys
 
 
-class _Counts:
-    """How often each number was there before."""
+class Counts:
+    """How often each key was there before."""
 
     def __init__(self) -> None:
-        self._runs: list[NDArray[np.uint64]] = []
+        self._runs: list[Keys] = []
         """Ascending each; each at least twice as long as the next, so that there are few, and adding one is cheap."""
 
-    def add(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def add(self, keys: Keys) -> NDArray[np.int64]:
         """Return for each of ``keys`` how often it was added before; equal ones count in their order."""
         order = np.argsort(keys, kind="stable")
         run = keys[order]
         begins = np.searchsorted(run, run)
         before = np.empty(len(keys), np.int64)
-        before[order] = np.arange(len(run)) - begins + sum(_count(each, run) for each in self._runs)
+        before[order] = np.arange(len(run)) - begins + self._held(run)
         while self._runs and len(self._runs[-1]) < 2 * len(run):
             run = np.sort(np.concatenate([self._runs.pop(), run]), kind="stable")
-        self._runs.append(run)
+        if len(run):
+            self._runs.append(run)
         return before
 
+    def earlier(self, keys: Keys) -> tuple[int, ...]:
+        """Return those of ``keys`` that were added before, each as often as it was."""
+        once = np.unique(keys)
+        return tuple(np.repeat(once, self._held(once)).tolist())
 
-def _count(run: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _held(self, run: Keys) -> NDArray[np.int64]:
+        """Return how often each of ``run`` (ascending) was added."""
+        return sum((_count(each, run) for each in self._runs), np.zeros(len(run), np.int64))
+
+
+def _count(run: Keys, keys: Keys) -> NDArray[np.int64]:
     """Return for each of ``keys`` how often it is in ``run``; both ascending."""
     first = np.searchsorted(run, keys)
     found = run[np.minimum(first, len(run) - 1)] == keys

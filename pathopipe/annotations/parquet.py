@@ -14,28 +14,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pathopipe.annotations.cells import CellTable, Groups
+from pathopipe.annotations.cells import CellTable
 from pathopipe.annotations.valid import PER_PX, tenths
 from pathopipe.edges import closing
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Outlines
 from pathopipe.slide.base import SlideInfo
 
-GROUP_CELLS = 20_000
-"""Cells of a row group; a reader can skip those whose ``bbox`` it does not need."""
-_BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in ("xmin", "ymin", "xmax", "ymax")])
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BBOX = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in _SIDES])
 
 
 @contextmanager
-def cells_parquet(path: Path, info: SlideInfo) -> Iterator[Callable[[CellTable], None]]:
+def cells_parquet(path: Path, info: SlideInfo) -> Iterator[Callable[[Any], None]]:
     """Write cells as GeoParquet 1.1.
 
     Columns: ``id``; ``class``; ``centroid_x`` and ``centroid_y`` in level-0 pixels; the table's measurements, null
     where there is none; ``geometry``, polygons as WKB in level-0 pixels whatever ``annotations.coords`` says; ``bbox``.
-    The same cells give the same bytes, however they are divided into tables.
 
-    The context gives a function that takes the tables, in order; at least one, which may be empty. The file appears at
-    the end, when it is whole.
+    The context gives a function that takes what :func:`row_group` made, in order; at least one, which may be empty. The
+    file appears at the end, when it is whole.
     """
     with atomic_file(path) as file:
         groups = _RowGroups(file)
@@ -47,28 +45,36 @@ def cells_parquet(path: Path, info: SlideInfo) -> Iterator[Callable[[CellTable],
 
 
 class _RowGroups:
-    """Cells come in, row groups go to the file."""
+    """Row groups go to the file, and what is told of the whole comes last."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._groups = Groups(GROUP_CELLS)
         self._writer: Any = None
         self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
 
-    def add(self, table: CellTable) -> None:
+    def add(self, group: Any) -> None:
         """Take further cells."""
         if self._writer is None:
-            # The schema proper is not stored: with it, readers would overlook what is told of the whole at the end.
-            self._writer = pq.ParquetWriter(self._file, _schema(table), compression="zstd", store_schema=False)
-        for group in self._groups.add(table):
-            self._write(group)
+            numbers = [name for name in group.schema.names if name not in ("id", "geometry", "bbox")]
+            self._writer = pq.ParquetWriter(
+                self._file,
+                group.schema,
+                compression="zstd",
+                # The schema proper is not stored: with it, readers would overlook what is told of the whole at the end.
+                store_schema=False,
+                use_dictionary=["class"],  # no other value comes twice
+                write_statistics=[*numbers, *(f"bbox.{side}" for side in _SIDES)],
+            )
+        if len(group):
+            sides = [side.to_numpy() for side in group["bbox"].combine_chunks().flatten()]
+            self._low = np.minimum(self._low, [side.min() for side in sides[:2]])
+            self._high = np.maximum(self._high, [side.max() for side in sides[2:]])
+            self._writer.write_table(group)
 
     def finish(self, info: SlideInfo) -> None:
-        """Write what is left, and what is told of the whole."""
-        for group in self._groups.rest():
-            self._write(group)
+        """Write what is told of the whole."""
         slide = {"slide": info.identity, "unit": "level-0 pixel", "mpp_x": info.scale.x, "mpp_y": info.scale.y}
-        bounds = (tenths(np.concatenate([self._low, self._high])) / PER_PX).tolist()
+        bounds = [*self._low.tolist(), *self._high.tolist()]
         geo = _geo(bounds if np.isfinite(bounds).all() else None)
         self._writer.add_key_value_metadata({"geo": json.dumps(geo), "pathopipe": json.dumps(slide)})
 
@@ -76,11 +82,6 @@ class _RowGroups:
         """End the file, after an error too: else the writer would do it later, to a file that is closed."""
         if self._writer is not None:
             self._writer.close()
-
-    def _write(self, group: CellTable) -> None:
-        self._low = np.minimum(self._low, group.cells.outlines.coords.min(axis=0))
-        self._high = np.maximum(self._high, group.cells.outlines.coords.max(axis=0))
-        self._writer.write_table(_group(group, self._writer.schema))
 
 
 def _geo(bounds: list[float] | None) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def _geo(bounds: list[float] | None) -> dict[str, Any]:
         "geometry_types": ["Polygon"] if bounds else [],
         "crs": None,
         "edges": "planar",
-        "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
+        "covering": {"bbox": {name: ["bbox", name] for name in _SIDES}},
     }
     if bounds:
         column["bbox"] = bounds
@@ -111,7 +112,8 @@ def _schema(table: CellTable) -> Any:
     )
 
 
-def _group(table: CellTable, schema: Any) -> Any:
+def row_group(table: CellTable) -> Any:
+    """Return cells as an Arrow table, to be a row group: readers skip those whose ``bbox`` they do not need."""
     cells, number = table.cells, len(table)
     bounds = tenths(cells.outlines.bounds()) / PER_PX
     x, y = np.round(cells.outlines.centroids(), 2).T
@@ -126,7 +128,7 @@ def _group(table: CellTable, schema: Any) -> Any:
         _polygons(cells.outlines),
         pa.StructArray.from_arrays([pa.array(bounds[:, side]) for side in range(4)], fields=list(_BBOX)),
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(columns, schema=_schema(table))
 
 
 def _polygons(outlines: Outlines) -> Any:

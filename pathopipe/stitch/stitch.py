@@ -36,9 +36,24 @@ from pathopipe.stitch.view import View
 from pathopipe.tiling.grid import Tile
 
 
+@dataclass(frozen=True)
+class Reported:
+    """What one tile reports of the slide's instances."""
+
+    tile: Tile
+    index: NDArray[np.int32]
+    """(n,) which each is of all that was found in the tile."""
+    instances: Instances
+    """In level-0 pixels."""
+
+    def take(self, chosen: NDArray[np.bool_]) -> Reported:
+        """Return those that are chosen (n,)."""
+        return self if chosen.all() else Reported(self.tile, self.index[chosen], self.instances.take(chosen))
+
+
 def stitch(
     tiles: Iterable[Tile], found: Callable[[Tile], Instances], frame: Frame, spec: StitchSpec
-) -> Iterator[Instances]:
+) -> Iterator[Reported]:
     """Yield the slide's instances, those of each tile that are reported by it, every nucleus once.
 
     Parameters
@@ -55,7 +70,7 @@ def stitch(
 
     Yields
     ------
-    Instances
+    Reported
         One for each tile, by row, then column; in level-0 pixels, by centroid (y, then x): the order does not depend
         on that of ``tiles``. An instance whose centroid lies beyond its tile's core, towards a tile that was not
         analysed, stays: nobody else reports it. Cells outside the tissue are kept too, those that the side of a cropped
@@ -116,13 +131,13 @@ class _Row:
         """Note that the instances with these numbers, as far as they are of this row, go."""
         self.keep[gone[(gone >= self.start) & (gone < self.end)] - self.start] = False
 
-    def kept(self) -> Iterator[Instances]:
+    def kept(self) -> Iterator[Reported]:
         """Yield what stays of each view."""
         start = 0
         for view in self.views:
             chosen = self.keep[start : start + len(view)]
             start += len(view)
-            yield view.instances if chosen.all() else view.instances.take(chosen)
+            yield Reported(view.tile, view.index, view.instances).take(chosen)
 
 
 def inside(instances: Instances, area: shapely.Geometry) -> NDArray[np.bool_]:

@@ -19,6 +19,8 @@ class View:
     """The instances that a tile answers for, by centroid (y, then x)."""
 
     tile: Tile
+    index: NDArray[np.int32]
+    """(n,) which each is of all that was found in the tile."""
     instances: Instances
     """In level-0 pixels."""
     bounds: Sides
@@ -48,7 +50,7 @@ class View:
         bounds = instances.outlines.bounds() / np.tile(scale, 2)
         distance = (bounds - np.array(tile.read)) * (1, 1, -1, -1)
         distance[:, _slide_ends(tile.read, frame) | np.array(tile.cropped)] = np.inf
-        return cls(tile, instances, bounds.astype(np.float32), distance.astype(np.float32))
+        return cls(tile, mine.astype(np.int32), instances, bounds.astype(np.float32), distance.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.instances)

@@ -52,9 +52,9 @@ def written(monkeypatch):
     """Let a test have something done before a slide's cells are written, by the slide's name."""
     before, real = {}, pipeline.write_cells
 
-    def write_cells(path, *rest):
-        before.get(path.parent.name, nullcontext)()
-        return real(path, *rest)
+    def write_cells(job, *rest):
+        before.get(job.id, nullcontext)()
+        return real(job, *rest)
 
     monkeypatch.setattr(pipeline, "write_cells", write_cells)
     return before

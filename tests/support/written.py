@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pathopipe.annotations.cells import prepare_cells
-from pathopipe.annotations.geojson import cells_geojson
+from pathopipe.annotations.geojson import cells_geojson, geojson_parts
 from pathopipe.annotations.ids import CellIds
-from pathopipe.annotations.parquet import cells_parquet
+from pathopipe.annotations.parquet import cells_parquet, row_group
 from pathopipe.annotations.spec import AnnotationSpec
+from pathopipe.annotations.write import cell_files, make_block
 from pathopipe.geometry import Box, Outlines
 from pathopipe.instances import Instances
 from pathopipe.slide.base import Scale, SlideInfo
@@ -59,10 +60,25 @@ def table_of(cells, info):
 
 
 def write_geojson(path, table, info, spec=None):
-    with cells_geojson(path, info, spec or AnnotationSpec()) as add:
-        add(table)
+    with cells_geojson(path) as add:
+        for part in geojson_parts(table, info, spec or AnnotationSpec()):
+            add(part)
 
 
-def write_parquet(path, table, info):
+def write_parquet(path, table, info, group_cells=20_000):
     with cells_parquet(path, info) as add:
-        add(table)
+        for part in table.parts(group_cells) if len(table) else [table]:
+            add(row_group(part))
+
+
+def write_both(geojson, parquet, blocks, info, spec=None):
+    """Write a slide whose cells come in ``blocks``, made last to first, to both files."""
+    made = [
+        make_block(geojson.parent / f"{number}", block, info, spec or AnnotationSpec())
+        for number, block in reversed(list(enumerate(blocks)))
+    ]
+    with cell_files(geojson, parquet, info) as add:
+        for each in reversed(made):
+            add(each)
+            each.remove()
+    return made[::-1]

@@ -9,7 +9,6 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
-from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -25,12 +24,20 @@ from pathopipe.annotations import geojson as geojson_file
 from pathopipe.annotations.read import read_outlines
 from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.validate import validate
-from pathopipe.annotations.write import write_cells
+from pathopipe.annotations.write import block_cells, cell_files, make_block
 from pathopipe.annotations.written import WrittenCells
-from pathopipe.errors import GeoJSONError, StoreError
+from pathopipe.errors import GeoJSONError, OutputDiskError, StoreError
 from pathopipe.geometry import Rect
 from pathopipe.instances import Instances
-from tests.support.written import drawn_cells, ring_cells, slide_info, table_of, write_geojson, write_parquet
+from tests.support.written import (
+    drawn_cells,
+    ring_cells,
+    slide_info,
+    table_of,
+    write_both,
+    write_geojson,
+    write_parquet,
+)
 
 CLASSES = ("Tumor", "Immune cells", "Tumor: Positive", "Zellkern µ 核")
 
@@ -232,66 +239,106 @@ def test_nothing_appears_where_the_writing_fails(tmp_path, monkeypatch):
     assert path.read_bytes() == b"what was there"
 
 
-def test_an_error_in_the_thread_that_compresses_is_raised(tmp_path, monkeypatch):
-    def fails(self, name, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(geojson_file._Archive, "add", fails)
-    with pytest.raises(OSError, match="cannot be written"):
-        written(tmp_path / "cells.geojson.zip", drawn_cells(300), spec=AnnotationSpec(part_cells=20))
-    assert list(tmp_path.iterdir()) == []
-
-
 @settings(deadline=None, max_examples=15)
-@given(cuts=st.lists(st.integers(0, 190), max_size=6), part_cells=st.integers(1, 250), group_cells=st.integers(1, 250))
-def test_the_files_do_not_depend_on_how_the_cells_are_divided(cuts, part_cells, group_cells):
+@given(part_cells=st.integers(1, 250), measured=st.integers(1, 250), piece=st.integers(1, 250))
+def test_the_files_do_not_depend_on_how_many_cells_are_worked_on_at_a_time(part_cells, measured, piece):
     cells, spec = drawn_cells(340, CLASSES), AnnotationSpec(part_cells=part_cells)
     assert len(cells) > 190
-    ends = [0, *sorted(cuts), len(cells)]
-    parts = [cells.part(start, end) for start, end in pairwise(ends)]
-    with tempfile.TemporaryDirectory() as folder, mock.patch("pathopipe.annotations.parquet.GROUP_CELLS", group_cells):
+    with tempfile.TemporaryDirectory() as folder:
         one, two = ((Path(folder) / f"{name}.geojson.zip", Path(folder) / f"{name}.parquet") for name in "ab")
-        counts = write_cells(*one, [cells], INFO, spec)
-        with mock.patch("pathopipe.annotations.write.BLOCK_CELLS", 20):
-            assert write_cells(*two, parts, INFO, spec) == counts
+        counts = [made.count for made in write_both(*one, [cells], INFO, spec)]
+        with (
+            mock.patch("pathopipe.annotations.write.MEASURED_CELLS", measured),
+            mock.patch("pathopipe.annotations.geojson.PIECE_CELLS", piece),
+        ):
+            assert [made.count for made in write_both(*two, [cells], INFO, spec)] == counts
         assert one[0].read_bytes() == two[0].read_bytes()
         assert one[1].read_bytes() == two[1].read_bytes()
 
 
-def test_an_error_among_the_cells_leaves_what_was_there(tmp_path):
+def test_the_text_of_the_geojson_does_not_depend_on_the_blocks(tmp_path):
+    cells, spec = drawn_cells(340, CLASSES), AnnotationSpec(part_cells=20)
+    blocks = [cells.part(start, min(start + 60, len(cells))) for start in range(0, len(cells), 60)]
+    write_both(tmp_path / "one.zip", tmp_path / "one.parquet", [cells], INFO, spec)
+    write_both(tmp_path / "two.zip", tmp_path / "two.parquet", blocks, INFO, spec)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "two.parquet"))
+    assert pq.ParquetFile(tmp_path / "two.parquet").num_row_groups == len(blocks)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.parquet", "one.zip", "two.parquet", "two.zip"]
+
+
+@pytest.mark.parametrize(("part_cells", "block"), [(20_000, 20_000), (7_000, 14_000), (10_001, 10_001), (1, 20_000)])
+def test_a_block_is_whole_parts(part_cells, block):
+    assert block_cells(AnnotationSpec(part_cells=part_cells)) == block
+
+
+def test_blocks_without_cells_are_no_parts_and_no_row_groups(tmp_path):
+    paths = tmp_path / "cells.geojson.zip", tmp_path / "cells.parquet"
+    cells, gone = drawn_cells(100), ring_cells([(1, 1), (1, 1), (1, 1)])
+    made = write_both(*paths, [gone, cells, gone], INFO)
+    assert [each.count for each in made] == [(0, 0, 1), (len(cells), 0, 0), (0, 0, 1)]
+    assert list(parts(paths[0])) == ["part-0001.geojson"]
+    assert pq.ParquetFile(paths[1]).num_row_groups == 1
+    write_both(*paths, [gone], INFO)
+    assert parts(paths[0]) == {"part-0001.geojson": {"type": "FeatureCollection", "features": []}}
+    assert pq.ParquetFile(paths[1]).num_row_groups == 0
+
+
+def test_a_full_disk_is_told_of_a_block_and_of_the_whole(tmp_path, monkeypatch):
+    def fails(self, part):
+        raise OSError(28, "No space left on device")
+
+    def full(table, info, spec):
+        raise OSError(28, "No space left on device")
+
+    made = make_block(tmp_path / "0", drawn_cells(100), INFO, AnnotationSpec())
+    monkeypatch.setattr(geojson_file._Archive, "add", fails)
+    with (
+        pytest.raises(OutputDiskError, match="cannot be written"),
+        cell_files(tmp_path / "c.zip", tmp_path / "c.parquet", INFO) as add,
+    ):
+        add(made)
+    gc.collect()
+    monkeypatch.setattr("pathopipe.annotations.write.geojson_parts", full)
+    with pytest.raises(OutputDiskError, match="cannot be written"):
+        make_block(tmp_path / "1", drawn_cells(100), INFO, AnnotationSpec())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.arrow", "0.geojson"]
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".arrow"])
+@pytest.mark.parametrize("left", [None, 0, 1000])
+def test_a_block_that_is_gone_or_cut_off_is_told_and_leaves_what_was_there(tmp_path, suffix, left):
     paths = tmp_path / "cells.geojson.zip", tmp_path / "cells.parquet"
     for path in paths:
         path.write_bytes(b"what was there")
-
-    def cells():
-        yield drawn_cells(400)
-        raise StoreError("a tile's file is damaged")
-
-    with mock.patch("pathopipe.annotations.write.BLOCK_CELLS", 20), pytest.raises(StoreError, match="is damaged"):
-        write_cells(*paths, cells(), INFO, AnnotationSpec(part_cells=50))
+    made = make_block(tmp_path / "0", drawn_cells(100), INFO, AnnotationSpec())
+    damaged = made.path.with_suffix(suffix)
+    whole = damaged.read_bytes()
+    damaged.unlink() if left is None else damaged.write_bytes(whole[:left])
+    with pytest.raises(StoreError, match="run again"), cell_files(*paths, INFO) as add:
+        add(made)
     gc.collect()
+    made.remove()
     assert sorted(tmp_path.iterdir()) == list(paths)
     assert [path.read_bytes() for path in paths] == [b"what was there"] * 2
 
 
 def test_what_is_dropped_and_repaired_is_counted(tmp_path):
     cells = ring_cells([(0, 0), (8, 0), (8, 8), (0, 8)], [(1, 1), (1, 1), (1, 1)], [(0, 0), (6, 4), (6, 0), (0, 8)])
-    assert write_cells(tmp_path / "c.zip", tmp_path / "c.parquet", [cells], INFO, AnnotationSpec()) == (2, 1, 1)
+    assert make_block(tmp_path / "0", cells, INFO, AnnotationSpec()).count == (2, 1, 1)
 
 
 def test_class_names_that_qupath_would_refuse_are_refused_before_anything_is_written(tmp_path):
     for name in ("", "  ", "Tumor:", ":", "two\nlines", "a\rb", "a: :b"):
-        cells = drawn_cells(100, classes=(name,))
         with pytest.raises(GeoJSONError, match="class name"):
-            write_cells(tmp_path / "c.zip", tmp_path / "c.parquet", [cells], INFO, AnnotationSpec())
+            make_block(tmp_path / "0", drawn_cells(100, classes=(name,)), INFO, AnnotationSpec())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_written_is_read_back(tmp_path):
     cells = drawn_cells(700, CLASSES, offset=(70_000, 50_000))
-    with mock.patch("pathopipe.annotations.parquet.GROUP_CELLS", 100):
-        table = table_of(cells, INFO)
-        write_parquet(tmp_path / "cells.parquet", table, INFO)
+    table = table_of(cells, INFO)
+    write_parquet(tmp_path / "cells.parquet", table, INFO, group_cells=100)
     found = WrittenCells.read(tmp_path / "cells.parquet", CLASSES)
     assert len(found) == len(table)
     assert np.array_equal(found.class_id, table.cells.class_id)

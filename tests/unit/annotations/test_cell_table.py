@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathopipe.annotations import ids
-from pathopipe.annotations.cells import CellTable, Groups
-from pathopipe.annotations.ids import CellIds, uuid_of
+from pathopipe.annotations.cells import CellTable
+from pathopipe.annotations.ids import CellIds, Counts, uuid_of
 from pathopipe.errors import MissingScaleError
 from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
@@ -78,13 +78,13 @@ def test_what_is_dropped_and_repaired_is_counted_and_the_rest_keeps_its_values()
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 1000])
-def test_groups_are_of_one_size_and_in_order(size):
-    whole, groups = table_of(drawn_cells(300), slide_info()), Groups(size)
-    parts = [whole.part(start, min(start + 17, len(whole))) for start in range(0, len(whole), 17)]
-    found = [group for part in parts for group in groups.add(part)] + list(groups.rest())
-    assert {len(group) for group in found[:-1]} <= {size}
+def test_parts_are_of_one_size_and_in_order(size):
+    whole = table_of(drawn_cells(300), slide_info())
+    found = list(whole.parts(size))
+    assert {len(part) for part in found[:-1]} <= {size}
     again = CellTable.concat(found)
     assert again.ids.tolist() == whole.ids.tolist()
+    assert again.keys.tolist() == whole.keys.tolist()
     assert all(np.array_equal(again.columns[name], whole.columns[name]) for name in whole.columns)
     assert np.array_equal(again.cells.outlines.offsets, whole.cells.outlines.offsets)
     assert np.array_equal(again.cells.outlines.centroids(), whole.cells.outlines.centroids())
@@ -104,12 +104,12 @@ def test_without_a_scale_nothing_is_measured():
 
 def test_ids_are_uuids_of_version_5_that_depend_on_slide_and_outline_alone():
     cells = drawn_cells(300)
-    found = CellIds("slide").of(cells.outlines)
+    found = CellIds("slide").of(cells.outlines)[0]
     parsed = [uuid.UUID(text.decode()) for text in found]
     assert {(each.version, each.variant) for each in parsed} == {(5, uuid.RFC_4122)}
     assert len(set(found)) == len(cells)
-    assert CellIds("slide").of(cells.outlines.take(np.arange(len(cells))[::-1])).tolist() == found[::-1].tolist()
-    assert not set(CellIds("other").of(cells.outlines)) & set(found)
+    assert CellIds("slide").of(cells.outlines.take(np.arange(len(cells))[::-1]))[0].tolist() == found[::-1].tolist()
+    assert not set(CellIds("other").of(cells.outlines)[0]) & set(found)
     assert uuid.UUID(uuid_of("slide", b"region")).version == 5
 
 
@@ -117,27 +117,32 @@ def test_the_id_is_what_the_standard_library_computes():
     outlines = Outlines.of([np.array([(0, 0), (4, 0), (4, 4.5)])])
     name = b"slide/" + np.array([0, 0, 40, 0, 40, 45], "<i4").tobytes()
     digest = hashlib.sha1(ids._SPACE + name).digest()[:16]
-    assert CellIds("slide").of(outlines)[0].decode() == str(uuid.UUID(bytes=digest, version=5))
+    assert CellIds("slide").of(outlines)[0][0].decode() == str(uuid.UUID(bytes=digest, version=5))
 
 
 def test_outlines_that_are_the_same_get_ids_of_their_own_in_their_order():
     square = np.array([(0, 0), (8, 0), (8, 8), (0, 8)], float)
     other = square + 20
-    found = CellIds("s").of(Outlines.of([square, other, square, square]))
+    found = CellIds("s").of(Outlines.of([square, other, square, square]))[0]
     assert len(set(found)) == 4
-    assert found[:2].tolist() == CellIds("s").of(Outlines.of([square, other])).tolist()
-    assert CellIds("s").of(Outlines.of([square, square])).tolist() == found[[0, 2]].tolist()
+    assert found[:2].tolist() == CellIds("s").of(Outlines.of([square, other]))[0].tolist()
+    assert CellIds("s").of(Outlines.of([square, square]))[0].tolist() == found[[0, 2]].tolist()
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 6), max_size=12), max_size=12))
-def test_ids_given_some_at_a_time_are_those_given_at_once(blocks):
+def test_ids_given_some_at_a_time_or_by_others_are_those_given_at_once(blocks):
     square = np.array([(0, 0), (8, 0), (8, 8), (0, 8)], float)
-    all_of_them = [square + number for block in blocks for number in block]
-    given_ids, at_once = CellIds("s"), CellIds("s").of(Outlines.of(all_of_them)).tolist()
-    found = [each for block in blocks for each in given_ids.of(Outlines.of(square + number for number in block))]
-    assert found == at_once
-    assert len(set(found)) == len(all_of_them)
+    blocks = [Outlines.of(square + number for number in block) for block in blocks]
+    at_once = CellIds("s").of(Outlines.concat(blocks))[0].tolist()
+    one, by_one, by_others, counts = CellIds("s"), [], [], Counts()
+    for block in blocks:
+        by_one += one.of(block)[0].tolist()
+        keys = CellIds("s").of(block)[1]
+        by_others += CellIds("s", counts.earlier(keys)).of(block)[0].tolist()
+        counts.add(keys)
+    assert by_one == by_others == at_once
+    assert len(set(at_once)) == len(at_once)
 
 
 def test_the_table_does_not_depend_on_how_often_it_is_made():

@@ -22,7 +22,8 @@ SPEC = StitchSpec()
 
 def stitched(parts, frame, spec):
     found = dict(parts)
-    return Instances.concat(stitch([tile for tile, _ in parts], found.__getitem__, frame, spec))
+    reported = stitch([tile for tile, _ in parts], found.__getitem__, frame, spec)
+    return Instances.concat(part.instances for part in reported)
 
 
 def frame_of(side, mpp_x=0.25, mpp_y=0.25, mpp=0.5):
@@ -168,7 +169,11 @@ def test_row_by_row_is_the_same_as_all_at_once(seed, core_px, halo_px, noise_px,
     spec = StitchSpec(seam_margin_um=8.0 if wide else 2.0, same_iou=0.1 if wide else 0.25)
     expected = whole_stitch(parts, frame, spec)
     with mock.patch("pathopipe.stitch.stitch.needed_halo", return_value=0):
-        found = [stays.measurements["truth"] for stays in stitch([t for t, _ in parts], dict(parts).get, frame, spec)]
+        reported = list(stitch([t for t, _ in parts], dict(parts).get, frame, spec))
+        found = [part.instances.measurements["truth"] for part in reported]
+        for part in reported:
+            told = dict(parts)[part.tile].take(part.index)
+            assert np.array_equal(told.outlines.coords, part.instances.outlines.coords)
     assert [int(each) for each in np.concatenate([*found, []])] == expected
 
 
