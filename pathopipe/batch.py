@@ -24,13 +24,14 @@ from pathopipe.files import clear_temporary, is_disks, unwritable, write_json, w
 from pathopipe.folders import absolute, claimed, folder_for
 from pathopipe.holding import hold, turn
 from pathopipe.layout import LOCK, RUN, SlideFolder
+from pathopipe.models.arithmetic import Arithmetic, meaning
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
 from pathopipe.pipeline import Begun, Job, begin_slide, finish_slide, tile_slide
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Record
 from pathopipe.report.page import write_report
-from pathopipe.rounds import join, leave
+from pathopipe.rounds import apart, join, leave
 from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
 from pathopipe.summary import read_summary, summary_row, write_summary
@@ -103,21 +104,23 @@ def run_batch(
     out, config = _make(out), _wherever_workers_are(config)
     entries = (shard.part_of(found) if shard else found).slides
     paths = [absolute(entry.path) for entry in entries]
-    with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
+    with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say) as arithmetics:
         with turn(out):
             clear_temporary(out)
             check_folder(out, found.key_id)
             rows = {row["id"]: row for row in read_summary(out)}
-            about = _about(found, config, card, command)
+            about = _about(found, config, card, command) | {"arithmetic": arithmetics[0]}
             about = join(out, about, found, shard) if shard else about
             write_json(out / RUN, about)
+        if shard and (doubt := apart(about, shard)):
+            progress.say(f"warning: {doubt}")
         slides = _Slides(out, rows, engine, progress)
         with Behind() as behind:
             for number, entry in enumerate(entries, 1):
                 progress.slide(number, len(entries), entry.id)
                 try:
                     folder = claimed(out, entry) if shard else folder_for(out, entry)
-                    slides.work(job_for(folder, entry, config, card), behind, last=number == len(entries))
+                    slides.work(job_for(folder, entry, config, card, arithmetics), behind, last=number == len(entries))
                 except (OutputDiskError, ClusterError) as error:
                     with suppress(OutputDiskError, ClusterError):
                         behind.settle()
@@ -148,7 +151,8 @@ def run_tiling(
     out, config = _make(out), _wherever_workers_are(config)
     failed, entries = 0, (shard.part_of(found) if shard else found).slides
     paths = [absolute(entry.path) for entry in entries]
-    with hold(out, shard), fit_workers(engine, paths, out, config.model, card.sha256, progress.say):
+    plain = meaning(config.model, "float32")  # nothing is computed: workers of all kinds will do
+    with hold(out, shard), fit_workers(engine, paths, out, plain, card.sha256, progress.say):
         check_folder(out, found.key_id)
         for number, entry in enumerate(entries, 1):
             progress.slide(number, len(entries), entry.id)
@@ -255,12 +259,14 @@ def _stopped(error: PathopipeError, out: Path, left: Sequence[str], total: int) 
     )
 
 
-def job_for(folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelCard) -> Job:
+def job_for(
+    folder: SlideFolder, entry: FoundSlide, config: Config, card: ModelCard, arithmetics: tuple[Arithmetic, ...] = ()
+) -> Job:
     """Return the job of one slide; its own mpp, where the manifest gives one, outranks all others."""
     if entry.mpp is not None:
         config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
     batch = config.model.batch_tiles or (8 if visible_gpus(config.model.device) else 1)
-    return Job(folder.path.name, absolute(entry.path), folder, config, card, batch)
+    return Job(folder.path.name, absolute(entry.path), folder, config, card, batch, arithmetics)
 
 
 def _add_row(out: Path, rows: dict[str, dict[str, str]], row: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
@@ -23,6 +23,7 @@ from pathopipe.errors import OutputDiskError, SlideError
 from pathopipe.files import clear_temporary, temporary_folder
 from pathopipe.geometry import Frame
 from pathopipe.layout import SlideFolder
+from pathopipe.models.arithmetic import Arithmetic, meaning, offered
 from pathopipe.models.base import ModelCard
 from pathopipe.models.device import visible_gpus
 from pathopipe.models.impostors import KINDS as IMPOSTORS
@@ -65,6 +66,8 @@ class Job:
     """Of the model that ``config.model`` names."""
     batch_tiles: int
     """Tiles per task and forward pass."""
+    arithmetics: tuple[Arithmetic, ...] = ()
+    """What all workers can compute in, the fastest first; none is what this machine can."""
 
 
 def analyse_slide(job: Job, engine: Executor, progress: Progress) -> Record:
@@ -127,9 +130,9 @@ def begin_slide(job: Job, engine: Executor, clock: Clock) -> Begun | Record:
         slide = opened.enter_context(PatchySlide(open_slide(job.slide, config.slide, config.limits)))
         frame = slide.info.frame(job.card.mpp)
         grid = grid_for(job, frame)
-        prints = Fingerprints.of(slide.info, frame, grid, job.card, config)
+        ways = Fingerprints.in_each(slide.info, frame, grid, job.card, config)
         earlier = Record.load(folder)
-        if earlier and earlier.holds(prints, folder):
+        if earlier and any(earlier.holds(prints, folder) for prints in ways.values()):
             return earlier
         if earlier and earlier.repaired(modified(job.slide)):
             # What of it could be read may have been wrong too: nothing that came of the file as it was holds any more.
@@ -137,6 +140,8 @@ def begin_slide(job: Job, engine: Executor, clock: Clock) -> Begun | Record:
             discard(folder.tiles)
 
         clear_temporary(folder.path)
+        arithmetic = gone_on_with(job, ways, clock.progress)
+        job, prints = computing_in(job, arithmetic), ways[arithmetic]
         Record.begun(job.id, job.slide).save(folder)
         with clock.stage("tissue"):
             tissue = find_tissue(slide, config.tissue, config.artefacts)
@@ -199,6 +204,25 @@ def tile_slide(job: Job, engine: Executor, progress: Progress) -> Record:
         if failed:
             raise nothing_done(failed, f"{len(failed)} of {len(tiles)} tiles could not be read")
         return Record(job.id, job.slide, "complete", tissue_mm2=tissue.area_mm2, tiles=len(tiles))
+
+
+def gone_on_with(job: Job, ways: Mapping[Arithmetic, Fingerprints], progress: Progress) -> Arithmetic:
+    """Return what the slide's tiles are computed in: what those that are there were, if the workers still can."""
+    offers = job.arithmetics or offered(job.config.model)
+    held = InstanceStore.held(job.folder.instances)
+    begun = next((word for word, prints in ways.items() if prints.instances == held), offers[0])
+    if begun in offers:
+        return begun
+    progress.say(
+        f"warning: {job.id} was begun in {begun}, which is not to be had here: all of it is done in {offers[0]}"
+    )
+    return offers[0]
+
+
+def computing_in(job: Job, arithmetic: Arithmetic) -> Job:
+    """Return ``job`` so that its workers compute in ``arithmetic`` and in nothing else."""
+    config = job.config.model_copy(update={"model": meaning(job.config.model, arithmetic)})
+    return replace(job, config=config, arithmetics=(arithmetic,))
 
 
 def grid_for(job: Job, frame: Frame) -> TileGrid:
@@ -394,6 +418,11 @@ def write_results(
         cells=written.cells,
         cells_dropped=written.dropped,
         classes=list(cells.classes),
-        model={"name": job.card.name, "version": job.card.version, "sha256": job.card.sha256},
+        model={
+            "name": job.card.name,
+            "version": job.card.version,
+            "sha256": job.card.sha256,
+            "arithmetic": job.arithmetics[0],
+        },
         modified_ns=None if lost.is_empty else modified(job.slide),
     )

@@ -16,6 +16,7 @@ from pathopipe.config import Config
 from pathopipe.files import holds_seal, read_json, seal, sync_folder, write_json
 from pathopipe.geometry import Frame
 from pathopipe.layout import SlideFolder
+from pathopipe.models.arithmetic import Arithmetic, admitted
 from pathopipe.models.base import ModelCard
 from pathopipe.progress import Progress
 from pathopipe.slide.base import SlideInfo
@@ -49,8 +50,17 @@ class Fingerprints:
     """Layers and scores: the same, and the settings of tissue, artefacts, stitch and annotations."""
 
     @classmethod
-    def of(cls, info: SlideInfo, frame: Frame, grid: TileGrid, card: ModelCard, config: Config) -> Fingerprints:
-        """Return the digests for a slide as it is now."""
+    def in_each(
+        cls, info: SlideInfo, frame: Frame, grid: TileGrid, card: ModelCard, config: Config
+    ) -> dict[Arithmetic, Self]:
+        """Return the digests for a slide as it is now, by what the settings leave open to compute in."""
+        return {word: cls.of(info, frame, grid, card, config, word) for word in admitted(config.model)}
+
+    @classmethod
+    def of(
+        cls, info: SlideInfo, frame: Frame, grid: TileGrid, card: ModelCard, config: Config, arithmetic: Arithmetic
+    ) -> Self:
+        """Return the digests for a slide as it is now, computed in ``arithmetic``."""
         instances = fingerprint(
             {
                 "version": _INSTANCES_VERSION,
@@ -61,8 +71,7 @@ class Fingerprints:
                 "core_px": grid.core_px,
                 "halo_px": grid.halo_px,
                 "model": card.sha256,
-                "bf16": config.model.bf16,
-                "int8": config.model.int8,
+                "arithmetic": arithmetic,
                 "min_score": config.model.min_score,
             }
         )
@@ -128,6 +137,7 @@ class Record:
     bottleneck: str = ""
     """What took most of the time, and what would help, in one sentence."""
     model: dict[str, str] = field(default_factory=dict)
+    """Name, version, SHA-256, and what it was computed in ("arithmetic")."""
     fingerprint: dict[str, str] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name to size, time and SHA-256 of each file that was made (files.seal): what is there later has to match."""

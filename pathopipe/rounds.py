@@ -51,7 +51,7 @@ def join(out: Path, about: Mapping[str, Any], found: FoundSlides, shard: Shard) 
             f"shard {others[0]} is at work with other slides, settings or another model than shard {shard} was given; "
             "wait for it to end, and name the slides in a .csv where folders may change"
         )
-    own = {key: about[key] for key in ("command", "machine", "started", "finished")}
+    own = {key: about[key] for key in ("command", "machine", "arithmetic", "started", "finished")}
     return _summed(about, shard.of, asked, (parts or {}) | {str(shard.index): own})
 
 
@@ -73,6 +73,22 @@ def leave(out: Path, begun: Mapping[str, Any], shard: Shard, finished: str) -> d
     parts = _parts(out, asked) or begun["shards"]["parts"]
     own = begun["shards"]["parts"][str(shard.index)] | {"finished": finished}
     return _summed(begun, shard.of, asked, parts | {str(shard.index): own})
+
+
+def apart(about: Mapping[str, Any], shard: Shard) -> str | None:
+    """Return what is to be told where shards of the round of ``about`` compute in another way than ``shard`` does.
+
+    Each slide is computed in one way, but cells of two slides may then differ for this reason alone.
+    """
+    parts, own = about["shards"]["parts"], about["arithmetic"]
+    others = {number: part["arithmetic"] for number, part in parts.items() if part.get("arithmetic", own) != own}
+    if not others:
+        return None
+    number, word = next(iter(others.items()))
+    return (
+        f"shard {number}/{shard.of} computes in {word}, this one in {own}, and cells differ slightly between them; for "
+        "slides that are to be compared give all shards --set model.int8=off --set model.bf16=off --device cpu"
+    )
 
 
 def _parts(out: Path, asked: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from pathopipe.engine.accord import cure
 from pathopipe.engine.base import Executor
 from pathopipe.engine.needs import Needs, probe, probe_name, size_of, versions
 from pathopipe.errors import ClusterError, ConfigError, PathopipeError
-from pathopipe.models.arithmetic import Arithmetic, offered, pinned
+from pathopipe.models.arithmetic import Arithmetic, meaning, offered
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card
 
@@ -85,7 +85,7 @@ def _model(needs: Needs) -> Iterator[str]:
 
 def _arithmetic(needs: Needs) -> Iterator[str]:
     try:
-        offered(pinned(needs.model, needs.arithmetic) if needs.arithmetic else needs.model)
+        offered(meaning(needs.model, needs.arithmetic) if needs.arithmetic else needs.model)
     except ConfigError as error:
         yield (
             f"cannot compute in {needs.arithmetic} as the others do: {cure(needs.arithmetic)}"

@@ -1,7 +1,7 @@
 """What the network computes in, as one word: cells differ slightly between two of them, so they must not be mixed.
 
-``auto`` in the settings leaves it to the machine. A run settles before a slide's first tile what it means, and gives its
-workers the settings that mean this word and no other (engine/crew.py, pipeline.py). Needs no torch.
+``auto`` in the settings leaves it to the machine. A run settles what it means before a slide's first tile, and
+gives its workers the settings that mean this word and no other (engine/crew.py, pipeline.py). Needs no torch.
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ def admitted(spec: ModelSpec) -> tuple[Arithmetic, ...]:
     )
 
 
-def pinned(spec: ModelSpec, arithmetic: Arithmetic) -> ModelSpec:
+def meaning(spec: ModelSpec, arithmetic: Arithmetic) -> ModelSpec:
     """Return ``spec`` so that it means ``arithmetic`` on every machine, or is refused there."""
     return spec.model_copy(update=_SETTINGS[arithmetic])

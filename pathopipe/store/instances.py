@@ -128,6 +128,11 @@ class InstanceStore:
         return len(parts)
 
     @staticmethod
+    def held(folder: Path) -> str | None:
+        """Return the fingerprint that the results in ``folder`` are of; None where there are none."""
+        return _fingerprint(folder)
+
+    @staticmethod
     def remove(folder: Path) -> None:
         """Remove all results in ``folder``, the fingerprint last: after an interruption the rest goes the next time."""
         for path in sorted(folder.glob("*.npz")):

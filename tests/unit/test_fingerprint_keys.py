@@ -21,8 +21,6 @@ TILES = {  # the tiles, and all that is made of them
     "grid.tile_px": 512,
     "grid.halo_px": 80,
     "store.chunk_px": 256,
-    "model.bf16": "'off'",
-    "model.int8": "'off'",
     "model.min_score": 0.9,
 }
 RESULTS = {  # stitching, files and scores alone
@@ -59,7 +57,12 @@ OPENED = {  # the tiles, by what came of opening slide and model: settings that 
     "slide.mpp_if_missing": 0.3,
     "model.name": "other.safetensors",
 }
+COMPUTED = {  # what the tiles may be computed in; what they were computed in is in the fingerprint
+    "model.bf16": "'on'",
+    "model.int8": "'on'",
+}
 NOTHING = {  # where the work is done, what is kept, and what is refused
+    "grid.crop": "false",
     "store.keep": "false",
     "model.device": "cpu",
     "model.batch_tiles": 2,
@@ -80,11 +83,15 @@ CARD = load_card(ModelSpec())
 INFO = ArraySlide(np.full((640, 640, 3), 200, np.uint8), 0.5).info
 
 
-def prints(*settings, info=INFO, card=CARD):
+def in_each(*settings, info=INFO, card=CARD):
     config = load_config(settings=settings)
     frame = Frame.at(card.mpp, info.width, info.height, info.scale.x, info.scale.y)
     grid = TileGrid.cover(frame.width, frame.height, config.grid, card.halo_px, card.stride_px)
-    return Fingerprints.of(info, frame, grid, card, config)
+    return Fingerprints.in_each(info, frame, grid, card, config)
+
+
+def prints(*settings, info=INFO, card=CARD):
+    return in_each(*settings, info=info, card=card)["float32"]
 
 
 def keys():
@@ -92,11 +99,11 @@ def keys():
 
 
 def test_every_setting_is_said_to_redo_something_or_nothing():
-    told = [*TILES, *RESULTS, *OPENED, *NOTHING]
+    told = [*TILES, *RESULTS, *OPENED, *COMPUTED, *NOTHING]
     assert sorted(told) == sorted(keys()), "a new setting belongs into one of the tables of this test"
 
 
-@pytest.mark.parametrize("key", keys())
+@pytest.mark.parametrize("key", sorted(set(keys()) - set(COMPUTED)))
 def test_a_setting_redoes_what_depends_on_it_and_nothing_else(key):
     value = {**TILES, **RESULTS, **OPENED, **NOTHING}[key]
     before, after = (
@@ -105,6 +112,15 @@ def test_a_setting_redoes_what_depends_on_it_and_nothing_else(key):
     )
     assert (before.instances != after.instances) == (key in TILES)
     assert (before.results != after.results) == (key in TILES or key in RESULTS)
+
+
+def test_what_the_tiles_were_computed_in_is_in_the_fingerprint():
+    ways = in_each()
+    assert len({each.instances for each in ways.values()}) == len({each.results for each in ways.values()}) == 5
+    for key, value in COMPUTED.items():
+        left = in_each(f"{key}={value}")
+        assert left
+        assert left.items() < ways.items()
 
 
 @pytest.mark.parametrize(

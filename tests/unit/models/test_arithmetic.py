@@ -1,4 +1,4 @@
-"""One word for what a network computes in: what settings leave open, what a machine has, and that it can be pinned."""
+"""One word for what a network computes in: what settings leave open, what a machine has, and that it can be settled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from pathopipe.errors import ConfigError
 from pathopipe.models import arithmetic, precision
-from pathopipe.models.arithmetic import admitted, offered, pinned
+from pathopipe.models.arithmetic import admitted, meaning, offered
 from pathopipe.models.base import ModelSpec
 
 ICE_LAKE, SAPPHIRE_RAPIDS, ARM, OLD = (
@@ -49,17 +49,17 @@ def test_a_machine_offers_its_fastest_and_then_what_all_have(machine, flags, gpu
     spec = ModelSpec(**settings)
     assert offered(spec) == words
     assert set(words) <= set(admitted(spec))
-    for word in words:  # pinned, it means that and nothing else
-        assert offered(pinned(spec, word)) == (word,)
-        assert word in admitted(pinned(spec, word))
+    for word in words:  # it means that and nothing else
+        assert offered(meaning(spec, word)) == (word,)
+        assert word in admitted(meaning(spec, word))
 
 
 def test_what_is_pinned_is_refused_where_it_is_not_to_be_had(machine):
     machine(OLD)
     with pytest.raises(ConfigError, match="this processor has no instructions"):
-        offered(pinned(ModelSpec(), "int8"))
+        offered(meaning(ModelSpec(), "int8"))
     with pytest.raises(ConfigError, match="no bfloat16 instructions"):
-        offered(pinned(ModelSpec(), "bf16"))
+        offered(meaning(ModelSpec(), "bf16"))
 
 
 def test_settings_leave_open_what_they_do_not_name():
