@@ -7,16 +7,20 @@ not; eosin absorbs little blue, red ink much; and only dirt absorbs all colours 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntFlag
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pathopipe.tiling.folds import folds
+from pathopipe.tiling.pieces import at_least, connected
+from pathopipe.tiling.ranks import median
 from pathopipe.tiling.spec import ArtefactSpec
-from pathopipe.tiling.stained import Stained
+from pathopipe.tiling.stained import BLUR_MARGIN, Stained
+from pathopipe.tiling.strips import Strip, strips
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -84,87 +88,129 @@ def find_artefacts(stained: Stained, tissue: Mask, mpp: float, spec: ArtefactSpe
     spec : ArtefactSpec
         What is looked for.
     """
-    red, green, blue = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.7), np.float32) for plane in stained.density)
-    nothing = np.zeros(tissue.shape, bool)
-    ink = _cool_ink(red, green, blue) | _red_ink(red, green, blue, mpp) if spec.pen else nothing
-    dirt = _black(red, green, blue) if spec.black else nothing
-    hue = _blue_over_green(green, blue, tissue & ~ink & ~dirt)
+    marks, nothing = _marks(stained), np.zeros(tissue.shape, bool)
+    ink = _ink(marks, mpp) if spec.pen else nothing
+    dirt = connected(*_both(marks, _Mark.BLACK, _Mark.BLACK_AROUND)) if spec.black else nothing
+    del marks
+    hue = _blue_over_green(stained, tissue & ~(ink | dirt))
     if spec.black and hue is not None and hue < DAB_FROM:
-        dirt = dirt | _specks(stained.density)
+        dirt = dirt | _specks(stained)
     ink, dirt = (_large(_grown(mask, spec.margin_um / mpp), mpp, spec) & tissue for mask in (ink, dirt))
-    fold = folds(red, green, blue, tissue & ~ink & ~dirt, mpp, spec) if spec.folds else nothing
-    return Artefacts({"pen": ink, "black": dirt & ~ink, "fold": fold}, hue)
+    fold = folds(stained, tissue & ~(ink | dirt), mpp, spec) if spec.folds else nothing
+    dirt &= ~ink
+    return Artefacts({"pen": ink, "black": dirt, "fold": fold}, hue)
 
 
-def _cool_ink(red: Plane, green: Plane, blue: Plane) -> Mask:
-    sure, around = ((red > ratio * green) & (red - green > more) for ratio, more in _COOL)
+class _Mark(IntFlag):
+    """What a pixel's colour says of it; a byte for all."""
+
+    COOL = 1
+    COOL_AROUND = 2
+    RED = 4
+    RED_LIKELY = 8
+    RED_AROUND = 16
+    BLACK = 32
+    BLACK_AROUND = 64
+
+
+def _marks(stained: Stained) -> NDArray[np.uint8]:
+    """Return (h, w) what may be ink or dirt, as :class:`_Mark`."""
+    marks = np.empty(stained.pixels.shape, np.uint8)
+    for strip in strips(marks.shape, BLUR_MARGIN):
+        red, green, blue = (plane[strip.inner] for plane in stained.blurred(strip.read))
+        here = marks[strip.rows]
+        here[:] = 0
+        for mark, found in (*_cool(red, green, blue), *_red(red, green, blue), *_black(red, green, blue)):
+            here |= found.view(np.uint8) * np.uint8(mark)
+    return marks
+
+
+Found = Iterator[tuple[_Mark, Mask]]
+
+
+def _cool(red: Plane, green: Plane, blue: Plane) -> Found:
+    for mark, (ratio, more) in zip((_Mark.COOL, _Mark.COOL_AROUND), _COOL, strict=True):
+        yield mark, (red > ratio * green) & (red - green > more)
     ratio, strength, most = _BLUE_ON_TISSUE
-    sure |= (red > ratio * green) & (red > strength) & (blue < most * red)
-    return _connected(sure, around)
+    yield _Mark.COOL, (red > ratio * green) & (red > strength) & (blue < most * red)
 
 
-def _red_ink(red: Plane, green: Plane, blue: Plane, mpp: float) -> Mask:
-    on_glass, on_tissue, likely, around = (
-        (blue > least * green) & (blue < _RED_MOST_BLUE * green) & (red < most * green) & (green > strength)
-        for least, most, strength in _RED
-    )
-    sure = on_glass | on_tissue
-    if _at_least(sure, _RED_STROKE_UM2 / mpp**2).any():
-        sure |= likely
-    seeds = _at_least(sure, _RED_SPOT_UM2 / mpp**2)
-    return _connected(seeds, around & _grown(seeds, _RED_REACH_UM / mpp))
+def _red(red: Plane, green: Plane, blue: Plane) -> Found:
+    marks = (_Mark.RED, _Mark.RED, _Mark.RED_LIKELY, _Mark.RED_AROUND)
+    for mark, (least, most, strength) in zip(marks, _RED, strict=True):
+        yield (
+            mark,
+            (blue > least * green) & (blue < _RED_MOST_BLUE * green) & (red < most * green) & (green > strength),
+        )
 
 
-def _black(red: Plane, green: Plane, blue: Plane) -> Mask:
+def _black(red: Plane, green: Plane, blue: Plane) -> Found:
     palest, densest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
-    sure, around = ((palest > least) & (palest > ratio * densest) for least, ratio in _BLACK)
-    return _connected(sure, around)
+    for mark, (least, ratio) in zip((_Mark.BLACK, _Mark.BLACK_AROUND), _BLACK, strict=True):
+        yield mark, (palest > least) & (palest > ratio * densest)
 
 
-def _specks(density: Iterable[Plane]) -> Mask:
+def _both(marks: NDArray[np.uint8], sure: _Mark, around: _Mark) -> tuple[Mask, Mask]:
+    return (marks & np.uint8(sure)) > 0, (marks & np.uint8(around)) > 0
+
+
+def _ink(marks: NDArray[np.uint8], mpp: float) -> Mask:
+    return connected(*_both(marks, _Mark.COOL, _Mark.COOL_AROUND)) | _red_ink(marks, mpp)
+
+
+def _red_ink(marks: NDArray[np.uint8], mpp: float) -> Mask:
+    sure, around = _both(marks, _Mark.RED, _Mark.RED_AROUND)
+    if at_least(sure, _RED_STROKE_UM2 / mpp**2).any():
+        sure |= (marks & np.uint8(_Mark.RED_LIKELY)) > 0
+    seeds = at_least(sure, _RED_SPOT_UM2 / mpp**2)
+    return connected(seeds, around & _grown(seeds, _RED_REACH_UM / mpp)) if seeds.any() else seeds
+
+
+def _specks(stained: Stained) -> Mask:
     """Return what is darker than its surroundings in all colours alike: thin edges, clusters of grains."""
-    red, green, blue = (_above_surroundings(plane) for plane in density)
-    palest, densest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
-    del red, green, blue  # a large slide's picture has 16 megapixels
-    sure, around = ((palest > 100 * least) & (palest > ratio * densest) for least, ratio in _SPECK)
-    joined = cv2.morphologyEx(_connected(sure, around).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    return joined.astype(bool)
+    sure, around = np.empty(stained.pixels.shape, bool), np.empty(stained.pixels.shape, bool)
+    for strip in strips(sure.shape, _AROUND_PX // 2):
+        red, green, blue = _above_surroundings(stained, strip)
+        palest, densest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+        for mask, (least, ratio) in zip((sure, around), _SPECK, strict=True):
+            mask[strip.rows] = (palest > 100 * least) & (palest > ratio * densest)
+    found = connected(sure, around)
+    return cv2.morphologyEx(found.view(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).view(bool)
 
 
-def _above_surroundings(plane: Plane) -> NDArray[np.int16]:
-    """Return how much denser each pixel is than those around it, in hundredths."""
-    scaled = np.asarray(np.clip(plane * 100, 0, 255), np.uint8)  # the median of floats is slow
-    return np.asarray(scaled.astype(np.int16) - cv2.medianBlur(scaled, _AROUND_PX), np.int16)
+def _above_surroundings(stained: Stained, strip: Strip) -> NDArray[np.int16]:
+    """Return (3, rows, w) how much denser each pixel of ``strip`` is than those around it, in hundredths."""
+    reach = _AROUND_PX // 2
+    above, below = reach - strip.above, reach - strip.below
+    # The median of floats is slow, and so is that of less than a megapixel: all colours go one above the other.
+    scaled = np.concatenate(
+        [
+            cv2.copyMakeBorder(np.clip(plane * 100, 0, 255).astype(np.uint8), above, below, 0, 0, cv2.BORDER_REPLICATE)
+            for plane in stained.density(strip.read)
+        ]
+    )
+    more = scaled.astype(np.int16) - cv2.medianBlur(scaled, _AROUND_PX)
+    return np.asarray(more.reshape(3, -1, more.shape[1])[:, reach:-reach], np.int16)
 
 
-def _blue_over_green(green: Plane, blue: Plane, tissue: Mask) -> float | None:
-    shown = tissue & (green > _FAINT)
-    return float(np.median(blue[shown] / green[shown])) if shown.any() else None
+def _blue_over_green(stained: Stained, tissue: Mask) -> float | None:
+    def ratios() -> Iterator[Plane]:
+        for strip in strips(tissue.shape, BLUR_MARGIN):
+            if tissue[strip.rows].any():
+                _, green, blue = (plane[strip.inner] for plane in stained.blurred(strip.read))
+                shown = tissue[strip.rows] & (green > _FAINT)
+                yield blue[shown] / green[shown]
 
-
-def _connected(sure: Mask, around: Mask) -> Mask:
-    """Return the pieces of ``sure`` or ``around`` that have a sure pixel."""
-    number, labels = cv2.connectedComponents((sure | around).astype(np.uint8), connectivity=8)
-    keep = np.zeros(number, bool)
-    keep[labels[sure]] = True
-    found: Mask = keep[labels]
-    return found
-
-
-def _at_least(mask: Mask, px: float) -> Mask:
-    """Return the pieces of ``mask`` that have at least ``px`` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    keep = stats[:, cv2.CC_STAT_AREA] >= px
-    keep[0] = False
-    kept: Mask = keep[labels]
-    return kept
+    return median(ratios)
 
 
 def _large(mask: Mask, mpp: float, spec: ArtefactSpec) -> Mask:
-    return _at_least(mask, spec.min_area_um2 / mpp**2)
+    return at_least(mask, spec.min_area_um2 / mpp**2)
 
 
 def _grown(mask: Mask, px: float) -> Mask:
+    if not mask.any():
+        return mask
     radius = round(px)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
+    return cv2.dilate(mask.view(np.uint8), disc).view(bool)

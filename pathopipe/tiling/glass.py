@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pathopipe.tiling.pieces import Pieces
+from pathopipe.tiling.ranks import median
+from pathopipe.tiling.strips import Strip, by_strips, strips
 
 _DARK = 50  # grey level: brightfield tissue averaged over 8 µm is brighter
 _BLACK = 16  # padding is 0, and JPEG makes a little more of it
@@ -14,6 +20,9 @@ _BRIGHT = 120
 _PURE = 254  # brighter in all channels is padding, or a scanner's clipped white
 _LEAST = 0.005  # part of the picture that must be glass to be believed
 _UNSEEN = 240.0  # of an ordinary scanner; taken where no glass is in the picture
+
+ROUGH_MARGIN = 2
+"""Rows around that :func:`roughness` looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +51,15 @@ def is_dark_field(rgb: NDArray[np.uint8]) -> bool:
     Mostly dark is not enough: scanners pad with black. But around padding the slide is bright, whereas the signal of
     fluorescence fades into the dark.
     """
-    bright = brightness(rgb)
-    if np.count_nonzero(bright < _DARK) <= bright.size / 2:
+    dark = shown = bright = 0
+    for strip in strips(rgb.shape):
+        light = brightness(rgb[strip.rows])
+        dark += int(np.count_nonzero(light < _DARK))
+        shown += int(np.count_nonzero(light > _DARK / 2))
+        bright += int(np.count_nonzero(light > _BRIGHT))
+    if dark <= rgb.shape[0] * rgb.shape[1] / 2:
         return False
-    shown = np.count_nonzero(bright > _DARK / 2)
-    return bool(np.count_nonzero(bright > _BRIGHT) <= shown / 2)
+    return bright <= shown / 2
 
 
 def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -54,17 +67,18 @@ def black_padding(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
     Padding is black throughout; dark tissue that is cut by the border is so in spots.
     """
-    red, green, blue = cv2.split(rgb)
-    brightest = np.maximum(np.maximum(red, green), blue)
-    black = brightest < _DARK
-    number, labels = cv2.connectedComponents(black.astype(np.uint8), connectivity=4)
-    inside = labels[black]
-    mean = np.bincount(inside, brightest[black], number) / np.maximum(np.bincount(inside, minlength=number), 1)
-    padding = np.zeros(number, np.uint8)
-    padding[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = 1
-    padding[mean > _BLACK] = 0
-    padding[0] = 0
-    return cv2.dilate(padding[labels], np.ones((5, 5), np.uint8)).astype(bool)
+
+    def brightest(strip: Strip) -> NDArray[np.uint8]:
+        red, green, blue = cv2.split(rgb[strip.rows])
+        return np.asarray(np.maximum(np.maximum(red, green), blue), np.uint8)
+
+    black = by_strips(rgb.shape, lambda strip: brightest(strip) < _DARK)
+    if not black.any():
+        return black
+    pieces = Pieces(black, connectivity=4)
+    mean = pieces.sum(brightest) / np.maximum(pieces.area, 1)
+    padding = pieces.those(pieces.at_rim & (mean <= _BLACK))
+    return cv2.dilate(padding.view(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
 
 
 def roughness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -75,7 +89,7 @@ def roughness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
 
 
-def find_glass(rgb: NDArray[np.uint8], rough: NDArray[np.float32], padding: NDArray[np.bool_]) -> Glass:
+def find_glass(rgb: NDArray[np.uint8], padding: NDArray[np.bool_]) -> Glass:
     """Measure the glass: bright, smooth, hardly coloured and not pink.
 
     Of several such brightnesses (thick mountant, a coverslip's rim, out-of-focus pale tissue) the brightest common one
@@ -85,31 +99,73 @@ def find_glass(rgb: NDArray[np.uint8], rough: NDArray[np.float32], padding: NDAr
     ----------
     rgb : (h, w, 3) uint8
         Low-power picture.
-    rough : (h, w) float32
-        Its :func:`roughness`.
     padding : (h, w) bool
         What to leave out.
     """
-    red, green, blue = cv2.split(rgb)
-    low, high = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
-    pure = (low >= _PURE) & ~padding
-    plain = (high >= 150) & (low >= 120) & (high - low <= 45) & (rough < 2) & ~padding & ~pure
-    plain &= np.add(red, blue, dtype=np.int16) - 12 <= np.multiply(green, 2, dtype=np.int16)
     least = max(25.0, _LEAST * (padding.size - np.count_nonzero(padding)))
-    for candidates in (plain, pure):
-        if np.count_nonzero(candidates) >= least:
-            return _measure(rgb[candidates], rough[candidates])
+    for candidates in (_plain, _pure):
+        counts = np.zeros(256, np.int64)
+        for seen in _looked_at(rgb, padding):
+            counts += np.bincount(brightness(seen.rgb)[candidates(seen)].astype(np.uint8), minlength=256)
+        if counts.sum() >= least:
+            return _measure(rgb, padding, candidates, _mode(counts))
     return Glass((_UNSEEN,) * 3, 0.5, seen=False)
 
 
-def _measure(colours: NDArray[np.uint8], rough: NDArray[np.float32]) -> Glass:
-    """Return the glass that the candidates (n, 3) show."""
-    bright = brightness(colours[np.newaxis])[0]
-    counts = np.bincount(bright.astype(np.uint8), minlength=256)
+class _Seen(NamedTuple):
+    """A strip of the picture that glass is looked for in."""
+
+    rgb: NDArray[np.uint8]
+    rough: NDArray[np.float32]
+    """Its :func:`roughness`."""
+    padding: NDArray[np.bool_]
+
+
+def _looked_at(rgb: NDArray[np.uint8], padding: NDArray[np.bool_]) -> Iterator[_Seen]:
+    for strip in strips(rgb.shape, ROUGH_MARGIN):
+        yield _Seen(rgb[strip.rows], roughness(rgb[strip.read])[strip.inner], padding[strip.rows])
+
+
+def _pure(seen: _Seen) -> NDArray[np.bool_]:
+    red, green, blue = cv2.split(seen.rgb)
+    return np.asarray((np.minimum(np.minimum(red, green), blue) >= _PURE) & ~seen.padding)
+
+
+def _plain(seen: _Seen) -> NDArray[np.bool_]:
+    red, green, blue = cv2.split(seen.rgb)
+    low, high = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    plain = (high >= 150) & (low >= 120) & (low < _PURE) & (high - low <= 45) & (seen.rough < 2) & ~seen.padding
+    plain &= np.add(red, blue, dtype=np.int16) - 12 <= np.multiply(green, 2, dtype=np.int16)
+    return np.asarray(plain)
+
+
+def _mode(counts: NDArray[np.int64]) -> int:
+    """Return the brightest common level of ``counts`` (256,)."""
     common = np.convolve(counts, np.ones(5), mode="same")
     mode = int(np.flatnonzero(common >= 0.3 * common.max())[-1])
     # The last common level is on the bright flank of the mode: its peak is at most some levels below.
-    mode = mode - 6 + int(np.argmax(common[mode - 6 : mode + 1]))
-    near = np.abs(bright - mode) <= 4
-    red, green, blue = (float(value) for value in np.median(colours[near], axis=0))
-    return Glass((red, green, blue), float(np.median(rough[near])), seen=True)
+    return mode - 6 + int(np.argmax(common[mode - 6 : mode + 1]))
+
+
+def _measure(
+    rgb: NDArray[np.uint8], padding: NDArray[np.bool_], candidates: Callable[[_Seen], NDArray[np.bool_]], mode: int
+) -> Glass:
+    """Return the glass that the candidates about as bright as ``mode`` show."""
+
+    def near(seen: _Seen) -> NDArray[np.bool_]:
+        return np.asarray(candidates(seen) & (np.abs(brightness(seen.rgb) - mode) <= 4))
+
+    levels = np.zeros((3, 256), np.int64)
+    for seen in _looked_at(rgb, padding):
+        for channel, level in enumerate(seen.rgb[near(seen)].T):
+            levels[channel] += np.bincount(level, minlength=256)
+    red, green, blue = (_median(counts) for counts in levels)
+    rough = median(lambda: (seen.rough[near(seen)] for seen in _looked_at(rgb, padding)))
+    return Glass((red, green, blue), rough or 0.0, seen=True)
+
+
+def _median(counts: NDArray[np.int64]) -> float:
+    """Return the median of whole numbers of which there are ``counts``."""
+    past, number = np.cumsum(counts), int(counts.sum())
+    low, high = np.searchsorted(past, [(number - 1) // 2, number // 2], side="right")
+    return float(low + high) / 2

@@ -8,8 +8,13 @@ import shapely
 from numpy.typing import NDArray
 
 from pathopipe.geometry import Frame
+from pathopipe.tiling.strips import strips
 
 _GRID = 0.1  # level-0 px: the precision of all that is written
+_BLUR_PX = 3
+"""How far the smoothing reaches, in pixels of the mask."""
+_AROUND_PX = 4
+"""What the mask is looked at with around, in its pixels."""
 
 
 def outline(mask: NDArray[np.bool_], frame: Frame, width: int, height: int) -> shapely.MultiPolygon:
@@ -24,15 +29,18 @@ def outline(mask: NDArray[np.bool_], frame: Frame, width: int, height: int) -> s
     width, height : int
         Size of the slide in level-0 pixels; polygons do not reach beyond.
     """
-    # Twice as fine and blurred: the contour of a staircase becomes a slope. Replicated at the border, so that tissue
-    # which reaches it ends there and not a pixel before.
-    fine = cv2.resize(mask.astype(np.uint8) * 255, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    fine = cv2.GaussianBlur(cv2.copyMakeBorder(fine, 8, 8, 8, 8, cv2.BORDER_REPLICATE), (0, 0), 1.5)
-    contours, tree = cv2.findContours((fine >= 128).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    part = _bounds(mask)
+    if part is None:
+        return shapely.MultiPolygon()
+    # Replicated at the border, so that tissue which reaches it ends there and not a pixel before.
+    wide = np.pad(mask[part].view(np.uint8), _AROUND_PX, mode="edge")
+    contours, tree = cv2.findContours(_fine(wide), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return shapely.MultiPolygon()
     scale = np.array([frame.scale_x, frame.scale_y]) / 2
-    rings = [(contour[:, 0].astype(np.float64) - 7.5) * scale for contour in contours]
+    # From the centre of a pixel of the wide picture to the corner of the slide.
+    first = np.array([part[1].start, part[0].start]) * 2 - (2 * _AROUND_PX - 0.5)
+    rings = [(contour[:, 0].astype(np.float64) + first) * scale for contour in contours]
     shells = [index for index in range(len(rings)) if tree[0][index][3] < 0 and len(rings[index]) >= 3]
     holes: dict[int, list[NDArray[np.float64]]] = {shell: [] for shell in shells}
     for index, ring in enumerate(rings):
@@ -45,6 +53,27 @@ def outline(mask: NDArray[np.bool_], frame: Frame, width: int, height: int) -> s
     smooth = shapely.simplify(shapely.union_all(grown), float(scale.mean()))
     inside = shapely.intersection(smooth, shapely.box(0, 0, width, height))
     return on_grid(inside)
+
+
+def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Return the rows and columns that hold all of ``mask``, with what its smoothed outline reaches; None if empty."""
+    around = []
+    for axis in (1, 0):
+        there = np.flatnonzero(mask.any(axis=axis))
+        if not len(there):
+            return None
+        around.append(slice(max(0, int(there[0]) - _AROUND_PX), int(there[-1]) + 1 + _AROUND_PX))
+    return around[0], around[1]
+
+
+def _fine(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ``mask`` (h, w) twice as fine and smoothed, 0 or 1: the contour of a staircase becomes a slope."""
+    fine = np.empty((2 * mask.shape[0], 2 * mask.shape[1]), np.uint8)
+    for strip in strips(mask.shape, _BLUR_PX):
+        twice = cv2.resize(mask[strip.read] * np.uint8(255), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+        smooth = cv2.GaussianBlur(twice, (0, 0), 1.5) >= 128
+        fine[2 * strip.start : 2 * strip.stop] = smooth[2 * strip.inner.start : 2 * strip.inner.stop]
+    return fine
 
 
 def on_grid(shape: shapely.Geometry) -> shapely.MultiPolygon:

@@ -98,9 +98,10 @@ def find_tissue(slide: Slide, spec: TissueSpec, artefacts: ArtefactSpec = _ARTEF
         return _tissue(_outline(everything, frame, info), rgb, frame, info)
     found = find_artefacts(stained, everything, frame.mpp, artefacts)
     clean = everything & ~found.all
-    if spec.enabled and not (clean == everything).all():
+    if spec.enabled and np.count_nonzero(clean) < np.count_nonzero(everything):
         # Slivers beside ink and dirt are too small to be tissue now.
         clean &= stained.pieces(frame.mpp, spec, found.all)
+    del everything
     polygons = _outline(clean, frame, info) if spec.enabled else _whole(info)
     masked: dict[str, shapely.MultiPolygon] = {}
     for kind, mask in found.masks.items():
