@@ -14,6 +14,7 @@ from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.write import Made, Written, make_block
 from pathopipe.engine.base import Executor
 from pathopipe.engine.worker import open_instances
+from pathopipe.errors import SlideError
 from pathopipe.instances import Instances
 from pathopipe.models.stain import OD_MEANS
 from pathopipe.slide.base import SlideInfo
@@ -35,7 +36,8 @@ class Block:
     """See :func:`~pathopipe.annotations.write.make_block`."""
 
     def __str__(self) -> str:
-        return " to ".join(["cells of the tiles", *dict.fromkeys(self.cells[end][0].name for end in (0, -1))])
+        names = dict.fromkeys(tile.name for tile, _ in (*self.cells[:1], *self.cells[-1:]))
+        return f"cells of {' to '.join(names) or 'no tile'}"
 
 
 def in_blocks(found: Iterable[Found], size: int) -> Iterator[Block]:
@@ -80,10 +82,19 @@ def write_blocks(task: WriteBlock, blocks: Iterable[Block], engine: Executor, ad
     """Have ``blocks`` written by the workers, and ``add`` each in its order as soon as it is there.
 
     ``blocks`` are taken as workers get free, so that who makes them need not hold them all.
+
+    Raises
+    ------
+    SlideError
+        If a block ends its worker twice.
     """
     order = _InOrder(task, add)
-    engine.each(task, blocks, order.done)
+    engine.each(task, blocks, order.done, _lost)
     return order.count
+
+
+def _lost(block: Block, reason: str) -> None:
+    raise SlideError(f"{block} cannot be written: {reason}; run again with fewer workers (--workers)")
 
 
 class _InOrder:
