@@ -15,11 +15,8 @@ from pathopipe.geometry import snapped
 
 _STEP = 0.5
 """Samples along a ray are half an output pixel apart."""
-_PART = 200
-"""Rays of so many nuclei of about one size are followed at once. It bounds the memory and fits the cache; and cv2.remap
-takes fewer than 2**15 rows: 200 nuclei of at most 128 vertices."""
-_BEYOND = 2.5
-"""Output pixels beyond its furthest pixel where a region has surely ended: one that it is grown by, and rounding."""
+_PART = 1 << 13
+"""So many rays are followed at once. It bounds the memory and fits the cache; cv2.remap takes at most 2**15 - 1."""
 SHORTEST = 0.3
 """No radius is shorter, in output pixels: a ring must not touch its own centre."""
 _MOST_STRETCHED = 4.0
@@ -85,43 +82,66 @@ def radii_of(
 ) -> NDArray[np.float64]:
     """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel."""
     # One pixel more, into the background: there the interpolated foreground says where the region ends.
-    grown = np.where(labels > 0, labels, cv2.dilate(labels, np.ones((3, 3), np.uint8)))
-    radii = np.empty(directions.shape[:2])
-    centres, towards = shapes.centres.astype(np.float32), directions.astype(np.float32)
-    by_size = np.argsort(shapes.extent, kind="stable")
-    for start in range(0, len(by_size), _PART):
-        part = by_size[start : start + _PART]
-        # Most nuclei are much smaller than the largest: no ray is followed far beyond its region.
-        reach = min(furthest, shapes.extent[part[-1]] + _BEYOND)
-        along = np.arange(int(reach / _STEP) + 2, dtype=np.float32) * np.float32(_STEP)
-        radii[part] = _part_radii(grown, foreground, part + 1, centres[part], towards[part], level, along)
-    return radii
+    grown = np.asarray(cv2.dilate(labels, np.ones((3, 3), np.uint8)), np.float32)
+    np.copyto(grown, labels, where=labels > 0)
+    count, vertices = directions.shape[:2]
+    centres, towards = (values.reshape(-1, 2).astype(np.float32) for values in (shapes.centres, directions))
+    most = int(furthest / _STEP) + 1
+    begin, end = 0, min(int(shapes.extent.mean() / _STEP) + 2, most)
+    lengths = np.full(count * vertices, np.nan)
+    left = np.arange(len(lengths))
+    while len(left):  # most rays end within the first samples, and those that do not go on together
+        # Rays of neighbours are neighbours: what is looked up for a part lies close together in memory.
+        for part in np.split(left, range(_PART, len(left), _PART)):
+            number = part // vertices
+            lengths[part] = _lengths(
+                grown, foreground, number + 1, centres[number], towards[part], level, range(begin, end + 1), end == most
+            )
+        left = left[np.isnan(lengths[left])]
+        begin, end = end, min(2 * end, most)
+    return lengths.reshape(count, vertices)
 
 
-def _part_radii(
+def _lengths(
     labels: Map,
     foreground: Map,
     own: Index,
     centres: Map,
-    directions: Map,
+    towards: Map,
     level: float,
-    along: Map,
+    samples: range,
+    all_end: bool,
 ) -> NDArray[np.float64]:
-    """Return the radii of some regions, whose labels are ``own``, from samples at distances ``along`` the rays."""
-    shape = (*directions.shape[:2], len(along))
-    x, y = (
-        (directions[:, :, axis, None] * along + centres[:, axis, None, None]).reshape(-1, len(along)) for axis in (0, 1)
-    )
+    """Return (n,) how long rays are that end at one of ``samples``, NaN for others; at the first they are inside.
+
+    Parameters
+    ----------
+    labels, foreground : (h, w) float32
+    own : (n,) int64
+        The label of each ray's region.
+    centres, towards : (n, 2) float32
+        Where each ray starts, and the unit vector that it follows.
+    level : float
+        Of the foreground, where a region ends.
+    samples : range
+        Which multiples of ``_STEP`` are looked at.
+    all_end : bool
+        Whether the last sample is outside whatever is there.
+    """
+    along = np.array(samples, np.float32)[:, None] * np.float32(_STEP)
+    # A row has one sample of each ray: cv2.remap takes long rows, and few of them, in its stride.
+    x, y = (along * np.ascontiguousarray(towards[:, axis]) + centres[:, axis] for axis in (0, 1))
     zero = cv2.BORDER_CONSTANT
-    label = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST, borderMode=zero), np.float32).reshape(shape)
+    label = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST, borderMode=zero), np.float32)
     value = np.asarray(cv2.remap(foreground, x, y, cv2.INTER_LINEAR, borderMode=zero), np.float32)
-    foreign = label != own.astype(np.float32)[:, None, None]
-    outside = foreign | (value <= level).reshape(shape)
-    outside[..., 0], outside[..., -1] = False, True
-    first = outside.argmax(axis=2)
-    at = first + np.arange(0, value.size, len(along)).reshape(first.shape)
-    before, after = value.ravel()[at - 1], value.ravel()[at]
+    foreign = label != own.astype(np.float32)
+    outside = foreign | (value <= level)
+    outside[0] = False
+    outside[-1] |= all_end
+    first = outside.argmax(axis=0)
+    at = first * len(own) + np.arange(len(own))
+    before, after = value.ravel()[at - len(own)], value.ravel()[at]
     fraction = np.clip((before - level) / np.maximum(before - after, 1e-6), 0, 1)
     fraction = np.where(foreign.ravel()[at] & (after > level), 0.5, fraction)
-    radii: NDArray[np.float64] = np.maximum((first - 1 + fraction) * _STEP, SHORTEST)
-    return radii
+    lengths = np.maximum((samples[0] + first - 1 + fraction) * _STEP, SHORTEST)
+    return np.where(first > 0, lengths, np.nan)
