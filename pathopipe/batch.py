@@ -26,7 +26,6 @@ from pathopipe.holding import hold, turn
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.arithmetic import Arithmetic, meaning
 from pathopipe.models.base import ModelCard
-from pathopipe.models.device import visible_gpus
 from pathopipe.pipeline import Begun, Job, begin_slide, finish_slide, tile_slide
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Record
@@ -265,7 +264,7 @@ def job_for(
     """Return the job of one slide; its own mpp, where the manifest gives one, outranks all others."""
     if entry.mpp is not None:
         config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
-    batch = config.model.batch_tiles or (8 if visible_gpus(config.model.device) else 1)
+    batch = config.model.batch_tiles
     return Job(folder.path.name, absolute(entry.path), folder, config, card, batch, arithmetics)
 
 

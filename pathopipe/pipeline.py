@@ -173,7 +173,8 @@ def finish_slide(begun: Begun, engine: Executor) -> Record:
             cells = clock.apart("stitch", reported, "write")
             written = write_cells(job, slide.info, begun.instances, cells, engine)
             found = WrittenCells.read(folder.cells_parquet, classes)
-        remarks = doubts(begun, found, engine, tissue.area_mm2 if lost.is_empty else None)
+        with clock.stage("scale"):
+            remarks = doubts(begun, found, engine, tissue.area_mm2 if lost.is_empty else None)
         with clock.stage("write"):
             record = write_results(job, slide, tissue, lost, failed, written, found)
     for remark in remarks:
@@ -359,18 +360,16 @@ def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: floa
 
     ``tissue_mm2`` is None where a part of the tissue was not analysed.
     """
-    job, clock, scale, spec = begun.job, begun.clock, begun.slide.info.scale, begun.job.config.scale_check
-    with clock.stage("scale"):
-        seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
+    job, scale, spec = begun.job, begun.slide.info.scale, begun.job.config.scale_check
+    seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
     if zoom is not None:
-        # One tile more for the model, whatever the zoom. Where the workers are at the next slide, its turn comes after.
-        with engine.turn(), clock.stage("scale"):
-            side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
-            look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
-            found: list[tuple[float, ...]] = []
-            task = LookAgain(begun.source, job.config.model)
-            engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
-            seen = np.array(found[0] if found else ())
+        # One tile more for the model, whatever the zoom.
+        side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
+        look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
+        found: list[tuple[float, ...]] = []
+        task = LookAgain(begun.source, job.config.model)
+        engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
+        seen = np.array(found[0] if found else ())
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
     return [doubt for doubt in (sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Protocol, Self, TypeAlias, TypeVar
 
 from pathopipe.engine.needs import Needs
@@ -74,7 +73,7 @@ class Executor(Protocol):
     ) -> None:
         """Call ``task`` on every item and ``done(item, result)`` in this thread as results come, in any order.
 
-        Threads that share an executor take turns: a call waits until those of other threads are over.
+        Several threads may call it at once; they share the workers.
 
         Parameters
         ----------
@@ -93,10 +92,6 @@ class Executor(Protocol):
         ClusterError
             If an item ends its worker twice and there is no ``lost``, or the scheduler goes away and stays away.
         """
-        ...
-
-    def turn(self) -> AbstractContextManager[object]:
-        """Wait for this thread's turn and keep it for the block, in which :meth:`each` does not wait."""
         ...
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from pathopipe.engine.cluster_file import BATCH_SYSTEMS, ClusterFile, read_clust
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.engine.spec import EngineSpec
 from pathopipe.errors import ClusterError, ConfigError, MissingDependencyError
+from pathopipe.models.device import processes_per_gpu
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -214,8 +215,11 @@ def expected_workers(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> int:
 
 
 def _default_workers(gpus: tuple[str, ...]) -> int:
-    if gpus:
-        return len(gpus)
+    cores = _cores()
+    return len(gpus) * processes_per_gpu(cores // len(gpus)) if gpus else cores
+
+
+def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))  # fewer than the machine has, inside a batch job or container
     except AttributeError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
-from threading import RLock
 from typing import Any, Self
 
 from distributed import Client, Future
@@ -15,6 +14,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
+from pathopipe.engine.alone import Alone
 from pathopipe.engine.base import Done, Executor, Item, Lost, Result
 from pathopipe.engine.crew import Crew
 from pathopipe.engine.fitness import Unexamined
@@ -72,7 +72,7 @@ class DaskExecutor:
         self._in_flight = in_flight
         self._resources = resources
         self._known, self._counted = 1, float("-inf")
-        self._turn = RLock()
+        self._alone = Alone()
 
     @property
     def workers(self) -> int:
@@ -92,11 +92,11 @@ class DaskExecutor:
     ) -> None:
         """See :meth:`Executor.each`."""
         suspects: list[Item] = []
-        with self._turn:
-            self._work(task, items, done, lambda item, _: suspects.append(item))
-            # A worker that dies takes along what waited on it, and nobody knows which item it was. Whatever is given
-            # out alone has no other to blame: one of another thread neither.
-            for item in suspects:
+        self._work(task, items, done, lambda item, _: suspects.append(item))
+        # A worker that dies takes along what waited on it, and nobody knows which item it was. Whatever is given out
+        # alone has no other to blame, one of another thread neither.
+        for item in suspects:
+            with self._alone.alone():
                 self._work(task, [item], done, lost or _unforgiven)
 
     def _work(
@@ -140,6 +140,7 @@ class DaskExecutor:
                         done(item, result)
                 hand_out(self._room(flying))
         finally:
+            self._alone.end()
             if self._client.status == "running":  # else they went with the scheduler
                 for future in flying:
                     future.cancel()
@@ -153,16 +154,14 @@ class DaskExecutor:
                     self._refill()
 
     def _room(self, flying: dict[Future[Any], Any]) -> int:
+        if not self._alone.begin(wait=not flying):
+            return 0
         # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
         if time.monotonic() - self._counted > 1:
             with suppress(OSError):  # of a scheduler that went away: its futures tell (Crew.wait)
                 self._known = max(1, self.workers)
             self._counted = time.monotonic()
         return max(0, self._known * self._in_flight - len(flying))
-
-    def turn(self) -> AbstractContextManager[object]:
-        """See :meth:`Executor.turn`."""
-        return self._turn
 
     def close(self) -> None:
         """Close what this executor started; a cluster that was there before stays."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 from pathopipe.engine.base import Done, Executor, Item, Lost, Result
@@ -33,10 +32,6 @@ class SerialExecutor:
         """See :meth:`Executor.each`."""
         for item in items:
             done(item, task(item))
-
-    def turn(self) -> AbstractContextManager[object]:
-        """See :meth:`Executor.turn`; there is one thread alone."""
-        return nullcontext()
 
     def close(self) -> None:
         """Nothing was started."""

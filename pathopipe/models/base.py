@@ -36,8 +36,8 @@ class ModelSpec(Spec):
     """Whether they run in 8-bit integers on a CPU: "auto" where it has instructions for it and bf16 is not "on"."""
     min_score: float | None = Field(None, ge=0, le=1)
     """Instances scored lower are dropped; None takes the model's own threshold."""
-    batch_tiles: int | None = Field(None, ge=1)
-    """Tiles per forward pass; None takes 1 on a CPU and 8 on a GPU."""
+    batch_tiles: int = Field(1, ge=1)
+    """Tiles per task, and per forward pass on a GPU, which small tiles would leave idle one by one."""
 
 
 @dataclass(frozen=True)

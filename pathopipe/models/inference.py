@@ -41,12 +41,9 @@ def infer(net: Net, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
     bf16 : bool
         Whether the convolutions of a StarNet run in bfloat16.
     """
-    device = net.device
-    if not tiles.flags.writeable:  # torch wants memory that it could write to
-        tiles = tiles.copy()
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.inference_mode(), torch.autocast(net.device.type, torch.bfloat16, enabled=bf16):
         # permute, not a copy: the array's (h, w, c) order is what channels_last wants
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(device).permute(0, 3, 1, 2)
+        pixels = _on(net.device, tiles).permute(0, 3, 1, 2)
         features = net.features_of(pixels)
         maps = net.surfaces(features).float()
         maps[:, :SURFACES].sigmoid_()
@@ -54,6 +51,15 @@ def infer(net: Net, tiles: NDArray[np.uint8], bf16: bool) -> list[TileOutput]:
             maps[:, SURFACES:] = maps[:, SURFACES:].softmax(dim=1)
         arrays = maps.contiguous().cpu().numpy()
     return [TileOutput(array, _distances(net, each, bf16)) for array, each in zip(arrays, features, strict=True)]
+
+
+def _on(device: torch.device, tiles: NDArray[np.uint8]) -> Tensor:
+    """Return ``tiles`` as bytes on ``device``; it makes floats of them itself."""
+    if not tiles.flags.writeable:  # torch wants memory that it could write to
+        tiles = tiles.copy()
+    here = torch.from_numpy(np.ascontiguousarray(tiles))
+    # From pinned memory a GPU fetches them by itself. torch keeps such memory for the next tile.
+    return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here
 
 
 def _distances(net: Net, features: Tensor, bf16: bool) -> Distances:

@@ -20,7 +20,6 @@ from pathopipe.models.network import OUTPUT_STRIDE, StarNet, folded
 from pathopipe.models.postprocess import decode
 from pathopipe.stopwatch import timed
 
-_GPU_BATCH = 8
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,9 +37,8 @@ class StarPredictor:
         arithmetic = offered(spec)[0]
         self.device = torch.device("cuda" if arithmetic.startswith("cuda") else "cpu")
         self._bf16 = arithmetic.endswith("bf16")
-        self._batch = spec.batch_tiles or _GPU_BATCH
-        if self.device.type == "cpu":
-            torch.set_num_threads(1)
+        self._batch = spec.batch_tiles
+        torch.set_num_threads(1)  # a worker has one core
         net = load_net(file)
         self._net: Net = Int8Net(net) if arithmetic == "int8" else _on(self.device, net)
 

@@ -31,13 +31,10 @@ class Beside(SerialExecutor):
     beside = True
 
     def __init__(self) -> None:
-        self._turn = threading.RLock()
-
-    def turn(self):
-        return self._turn
+        self._lock = threading.Lock()
 
     def each(self, task, items, done, lost=None):
-        with self._turn:
+        with self._lock:  # in one process there is one slide at a time
             super().each(task, items, done, lost)
 
 

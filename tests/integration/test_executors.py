@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from pathopipe.engine.base import Executor
@@ -116,3 +118,16 @@ def test_a_missing_cluster_file_and_a_wrong_word_are_told(tmp_path):
 def test_no_scheduler_at_the_address_is_told():
     with pytest.raises(ClusterError, match="no Dask scheduler answers"):
         start_executor(EngineSpec(cluster="tcp://127.0.0.1:9", start_timeout_s=1))
+
+
+def test_two_threads_share_the_workers_and_each_finds_its_own_deadly_item(tmp_path, two_processes):
+    def work(name):
+        seen, lost = [], []
+        two_processes.each(
+            DieOn(4, tmp_path / name), range(12), lambda item, _: seen.append(item), lambda item, _: lost.append(item)
+        )
+        return sorted(seen), lost
+
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(work, "ab"))
+    assert found == [([number for number in range(12) if number != 4], [4])] * 2
