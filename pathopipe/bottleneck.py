@@ -63,6 +63,7 @@ _OF_WORKERS = {
     "(store.keep: false).",
     "post": "Finding the outlines in what the network says took {share}: more workers would help.",
     "save": "Writing the tiles' results took {share}: a faster disk for the output would help.",
+    "other": "Writing the cells of the slide before took {share}: more workers would help.",
     "wait": "The workers waited for {share}: larger tiles (grid.tile_px) or more of them in flight (engine.in_flight) "
     "would help.",
     "idle": "The workers had nothing to do for {share}, while they started or the last of them finished: the slide is "

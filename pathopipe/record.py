@@ -30,10 +30,10 @@ Status = Literal["complete", "incomplete", "failed", "skipped"]
 _COMPARED = {"id", "status", "classes", "model", "fingerprint", "files"}
 """Fields of a record in which no name of a slide can stand, and which a slide called "complete.svs" must not change."""
 
-WORKER_STAGES = ("open", "decode", "store", "wait", "infer", "post", "save", "idle")
+WORKER_STAGES = ("open", "decode", "store", "wait", "infer", "post", "save", "other", "idle")
 """What workers spend their time on: opening slide and model, decoding the slide, keeping its pixels and finding them
 again, waiting for the next tiles or for another worker's, the network, making outlines of what it says, writing the
-tile's file; and having nothing to do while the first start and the last finish."""
+tile's file, writing cells of the slide before; and having nothing to do while the first start and the last finish."""
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 4

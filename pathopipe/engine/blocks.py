@@ -18,6 +18,7 @@ from pathopipe.errors import SlideError
 from pathopipe.instances import Instances
 from pathopipe.models.stain import OD_MEANS
 from pathopipe.slide.base import SlideInfo
+from pathopipe.stopwatch import timed
 from pathopipe.tiling.grid import Tile
 
 Found = tuple[Tile, NDArray[np.int32]]
@@ -72,10 +73,11 @@ class WriteBlock:
 
     def __call__(self, block: Block) -> Made:
         """Write ``block``; the same one gives the same bytes, however often."""
-        store = open_instances(self.instances, self.fingerprint)
-        parts = [store.get(tile).take(index) for tile, index in block.cells] or [Instances.empty(self.classes)]
-        cells = Instances.concat(parts).without_measurements(*OD_MEANS)
-        return make_block(self.folder / f"{block.number:06d}", cells, self.info, self.spec, block.earlier)
+        with timed("write"):
+            store = open_instances(self.instances, self.fingerprint)
+            parts = [store.get(tile).take(index) for tile, index in block.cells] or [Instances.empty(self.classes)]
+            cells = Instances.concat(parts).without_measurements(*OD_MEANS)
+            return make_block(self.folder / f"{block.number:06d}", cells, self.info, self.spec, block.earlier)
 
 
 def write_blocks(task: WriteBlock, blocks: Iterable[Block], engine: Executor, add: Callable[[Made], None]) -> Written:

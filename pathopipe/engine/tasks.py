@@ -48,9 +48,13 @@ _left: tuple[object, float] | None = None
 
 
 def begin(task: object) -> None:
-    """Count as waiting what passed since this process last did ``task`` for other tiles."""
+    """Count as waiting what passed since this process last did ``task`` for other tiles, but for what it did else."""
+    meanwhile = take_spent().values()
     if _left is not None and _left[0] == task:
-        add_spent("wait", Spent(time.perf_counter() - _left[1], 0.0))
+        other = Spent(sum(spent.seconds for spent in meanwhile), sum(spent.cpu_seconds for spent in meanwhile))
+        add_spent("wait", Spent(time.perf_counter() - _left[1] - other.seconds, 0.0))
+        if other.seconds:
+            add_spent("other", other)
 
 
 def with_spent(task: object, outcomes: Sequence[TileOutcome]) -> tuple[TileOutcome, ...]:
