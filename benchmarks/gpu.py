@@ -1,4 +1,4 @@
-"""A run on a GPU: seconds a mm² of tissue, and how busy the GPU is.
+"""A run on a GPU: whether its cells are those of the CPU, seconds a mm² of tissue, and how busy the GPU is.
 
     python benchmarks/gpu.py [--folder DIR] [--tissue 40960] [--set SECTION.KEY=VALUE]
 
@@ -20,14 +20,22 @@ from machine import gpu_name
 from repeated import STEP_PX, repeated_slide
 from rows import Row, main, skipped
 
+from pathopipe.annotations.read import read_outlines
+from pathopipe.evaluation import evaluate_outlines
+from pathopipe.layout import SlideFolder
+
 EVERY_S = 0.2
+AGREEMENT = "cells as on the CPU in float32, on one GPU in what is its default"
+BUSY = "GPU busy in the steady state, by nvidia-smi"
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
     name = gpu_name()
     if not name:
-        yield skipped("a run on a GPU", "no GPU here; on a machine with one: python -m benchmarks gpu")
+        for what in (AGREEMENT, "a run on a GPU", BUSY):
+            yield skipped(what, "no GPU here; on a machine with one: python -m benchmarks gpu")
         return
+    yield agreement(given)
     tissue = 2 * STEP_PX if given.quick else given.tissue
     slide = repeated_slide(given.folder, tissue + 2 * STEP_PX, tissue, 2 * STEP_PX)
     out = given.folder / "out"
@@ -50,13 +58,28 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
     yield Row(f"{whole}: the tiles alone", record["seconds"]["cells"] / area, "s a mm²")
     steady = steady_state(busy, began)
     if steady is None:
-        yield skipped("how busy the GPU is", "nvidia-smi told nothing")
+        yield skipped(BUSY, "nvidia-smi told nothing")
     else:
-        yield Row("GPU busy in the steady state, by nvidia-smi", steady, "%", at_least=90)
+        yield Row(BUSY, steady, "%", at_least=90)
     together = sum(record["worker_seconds"].values())
     for stage, took in record["worker_seconds"].items():
         yield Row(f"– workers: {stage}", took, "s", note=f"{took / together:.0%} of their time")
     print(record["bottleneck"])
+
+
+def agreement(given: argparse.Namespace, device: str = "cuda") -> Row:
+    """Return how many cells of a small slide the GPU finds where the CPU does in float32 (IoU above 0.5)."""
+    slide = repeated_slide(given.folder, 4 * STEP_PX, 2 * STEP_PX)
+    plain = ("--set", "model.bf16=off", "--set", "model.int8=off")
+    found = []
+    for name, options in ((device, ()), ("cpu", plain)):
+        out = given.folder / f"out-{len(found)}"
+        shutil.rmtree(out, ignore_errors=True)
+        pathopipe("run", slide, "--out", out, "--device", name, "-q", *options)
+        found.append(read_outlines(SlideFolder(out / slide.stem).cells_geojson).outlines)
+    same = evaluate_outlines(*found)
+    note = f"{same.true_positives:,} of {same.truth:,} cells, and {same.false_positives:,} others"
+    return Row(AGREEMENT, 100 * same.true_positives / same.truth, "%", at_least=98, note=note)
 
 
 def watch(busy: list[tuple[float, float]], done: threading.Event) -> None:
