@@ -129,3 +129,21 @@ def test_an_outline_does_not_depend_on_what_is_far_away(seed):
     near = whole.take(whole.bounds().max(axis=1) < 100)
     assert len(near) >= 5
     assert np.array_equal(near.coords, part.take(part.bounds().max(axis=1) < 100).coords)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.integers(0, 300), st.integers(0, 300))
+def test_an_outline_does_not_depend_on_where_in_the_maps_it_lies(seed, down, right):
+    """To the last bit: tiles of one slide begin at different places."""
+    rng = np.random.default_rng(seed)
+    probability, foreground = (
+        np.pad(cv2.resize(rng.random((12, 12)).astype(np.float32), (64, 64), interpolation=cv2.INTER_CUBIC), 4)
+        for _ in range(2)
+    )
+    distances = rng.uniform(-2, 12, (RAYS, 72, 72)).astype(np.float32)
+    shift = ((4 * down, 12), (4 * right, 8))
+    moved = np.pad(probability, shift), np.pad(foreground, shift), at(np.pad(distances, ((0, 0), *shift)))
+    here = decode(probability, foreground, at(distances), DecodeSpec(threshold=0.3), 2, 64)
+    there = decode(*moved, DecodeSpec(threshold=0.3), 2, 64)
+    assert np.array_equal(here.outlines.coords + np.float32([8 * right, 8 * down]), there.outlines.coords)
+    assert np.array_equal(here.score, there.score)

@@ -15,6 +15,7 @@ from pathopipe.instances import Instances
 from pathopipe.stitch.spec import StitchSpec
 from pathopipe.stitch.stitch import inside, stitch
 from pathopipe.tiling.grid import GridSpec, TileGrid
+from pathopipe.tiling.tissue import Tissue
 from tests.support.drawn import cut, draw_nuclei, labelled, missed_and_doubled
 
 SPEC = StitchSpec()
@@ -355,3 +356,49 @@ def test_a_hundred_thousand_cells_take_seconds():
     per_cell = (time.process_time() - start) / len(result)
     assert len(result) == len(block)
     assert per_cell * 100_000 < 20
+
+
+def seen_in(instances, box, frame):
+    """Return what of ``instances`` a tile sees that reads ``box`` alone."""
+    rect = frame.to_level0(box)
+    cut_off = shapely.clip_by_rect(shapely.make_valid(instances.outlines.to_shapely()), *rect)
+    whole = shapely.covers(shapely.box(*rect), instances.outlines.to_shapely())
+    rings, kept = [], []
+    for index, piece in enumerate(cut_off):
+        if whole[index] or (piece.geom_type == "Polygon" and piece.area > 12):
+            rings.append(
+                instances.outlines.ring(index) if whole[index] else shapely.get_coordinates(piece.exterior)[:-1]
+            )
+            kept.append(index)
+    return instances.take(np.array(kept, int)).with_outlines(Outlines.of(rings))
+
+
+@settings(deadline=None, max_examples=10)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    core_px=st.integers(80, 200),
+    halo_px=st.integers(28, 60),
+    pieces=st.integers(1, 4),
+    noise_px=st.floats(0, 1.5),
+)
+def test_cropped_tiles_report_what_whole_ones_do_in_the_tissue(seed, core_px, halo_px, pieces, noise_px):
+    """Seams run through the tissue, along its edge and past it; cells lie beside it too."""
+    rng = np.random.default_rng(seed)
+    side = 420
+    frame = frame_of(side, 0.25, 0.25)
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in rng.uniform(0, side, (pieces, 4)) * (1, 1, 0.4, 0.4)]
+    shape = shapely.union_all([shapely.box(*np.round(np.array(box)) * 2) for box in boxes])
+    picture = np.zeros((1, 1, 3), np.uint8)
+    tissue = Tissue(shapely.multipolygons(shapely.get_parts(shape)), 0.0, 0.0, picture, Frame(1, 1, 8.0, 32.0, 32.0))
+    spec = GridSpec(tile_px=core_px + 2 * halo_px, halo_px=halo_px)
+    whole, cropped = (
+        TileGrid.cover(frame.width, frame.height, spec, halo_px, 1, margin).touching(tissue, frame)
+        for margin in (None, 64)
+    )
+    truth = draw_nuclei(rng, side, radius=(5.0, 12.0), most_overlap=0.4)
+    seen = dict(cut(truth, frame, whole, rng, noise_px=noise_px).parts)
+    less = [(tile, seen_in(seen[one], tile.read, frame)) for tile, one in zip(cropped, whole, strict=True)]
+    expected = stitched([(tile, seen[tile]) for tile in whole], frame, SPEC)
+    found = stitched(less, frame, SPEC)
+    one, other = (cells.take(inside(cells, tissue.polygons)) for cells in (expected, found))
+    assert same(one, other)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,3 +135,18 @@ def test_a_folder_that_vanished_is_told(store):
     store.folder.rmdir()
     with pytest.raises(StoreError, match="cannot be written"):
         store.put(TILES[0], some())
+
+
+def test_a_tile_that_answers_for_another_box_now_is_missing(store):
+    tile = TILES[6]
+    for core in (tile.core._replace(x0=tile.core.x0 + 64), tile.core._replace(y1=tile.core.y1 - 8)):
+        other = replace(tile, core=core, read=core.grown(16))
+        store.put(tile, some())
+        assert store.missing([tile]) == ()
+        assert store.missing([other]) == (other,)
+        with pytest.raises(StoreError, match="run again"):
+            store.get(other)
+        assert store.missing([tile]) == (tile,)  # what answers for another box is removed
+        store.put(other, some())
+        assert store.missing([other]) == ()
+        assert store.missing([tile]) == (tile,)

@@ -146,3 +146,82 @@ def test_a_hundred_thousand_tiles_are_chosen_quickly():
     tiles = grid.touching(tissue_of(outline), frame)
     assert 45_000 < len(tiles) < len(grid)
     assert [(tile.row, tile.col) for tile in tiles] == sorted((tile.row, tile.col) for tile in tiles)
+
+
+CROPPED = {"tile_px": 512, "halo_px": 16}
+
+
+def cropped_grid(frame, margin_px=40, **settings):
+    return TileGrid.cover(frame.width, frame.height, GridSpec(**CROPPED | settings), 0, 8, margin_px)
+
+
+@given(shapes(), st.floats(0.3, 4), st.floats(0.3, 4), st.integers(0, 200))
+@settings(deadline=None, max_examples=60)
+def test_cropped_cores_hold_the_tissue_and_a_margin_and_no_more(shape, scale_x, scale_y, margin):
+    frame = Frame(int(2000 / scale_x), int(2000 / scale_y), 0.5, scale_x, scale_y)
+    grid, tissue = cropped_grid(frame, margin), tissue_of(shape)
+    tiles = grid.touching(tissue, frame)
+    whole = cropped_grid(frame, margin, crop=False).touching(tissue, frame)
+    assert [(tile.row, tile.col, tile.square, tile.whole) for tile in tiles] == [
+        (tile.row, tile.col, tile.core, tile.read) for tile in whole
+    ]
+    in_frame = shapely.transform(tissue.polygons, lambda xy: xy / [scale_x, scale_y])
+    for tile in tiles:
+        around = np.array(shapely.intersection(in_frame, shapely.box(*tile.square.grown(margin))).bounds)
+        wanted = np.clip(
+            around + margin * np.array([-1, -1, 1, 1]), *np.array(tile.square).reshape(2, 2)[:, [0, 1, 0, 1]]
+        )
+        slack = (wanted - tile.core) * (1, 1, -1, -1)
+        assert (slack >= -1e-6).all()
+        assert (slack < grid.step_px).all()
+        assert tile.read == tile.core.grown(grid.halo_px)
+        assert tile.square.contains(tile.core)
+        assert tile.core.area > 0
+        assert all(value % 8 == 0 for value in tile.core)
+        assert tile.cropped == tuple(np.array(tile.core) != tile.square)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "cores"),
+    [
+        pytest.param([(480, 100, 700, 300)], {(0, 0): (384, 0, 480, 384), (0, 1): (480, 0, 768, 384)},
+                     id="up to a grid line from its right"),
+        pytest.param([(100, 480, 300, 480)], {(0, 0): (0, 384, 384, 480), (1, 0): (0, 480, 384, 576)},
+                     id="a line on a grid line"),
+        pytest.param([(240, 240, 241, 241)], {(0, 0): (192, 192, 320, 320)}, id="a speck"),
+        pytest.param([(0, 0, 3, 3), (300, 64, 310, 66)], {(0, 0): (0, 0, 384, 128)}, id="two pieces in one square"),
+        pytest.param([(950, 950, 960, 960)], {(1, 1): (896, 896, 960, 960)}, id="in the slide's corner"),
+        pytest.param([(10, 10, 40, 40), (500, 100, 600, 110)],
+                     {(0, 0): (0, 0, 480, 192), (0, 1): (480, 0, 640, 192)}, id="beyond the square, within the margin"),
+        pytest.param([(0, 0, 960, 960)], {(r, c): (480 * c, 480 * r, 480 * c + 480, 480 * r + 480)
+                                          for r in (0, 1) for c in (0, 1)}, id="the whole slide"),
+    ],
+)  # fmt: skip
+def test_what_a_tile_answers_for(pieces, cores):
+    frame = Frame(960, 960, 0.5, 2.0, 2.0)
+    boxes = [shapely.box(*np.array(piece) * 2.0) for piece in pieces]
+    boxes = [box if box.area else shapely.buffer(box, 1e-9) for box in boxes]
+    tissue = tissue_of(shapely.union_all(boxes))
+    found = {(tile.row, tile.col): tuple(tile.core) for tile in cropped_grid(frame).touching(tissue, frame)}
+    assert found == cores
+
+
+@given(shapes(), st.lists(st.tuples(*[st.floats(-50, 2050)] * 2, *[st.floats(1, 900)] * 2), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=60)
+def test_bounds_are_those_of_the_tissue_in_each_rectangle(shape, made):
+    rects = np.array([(x, y, x + width, y + height) for x, y, width, height in made])
+    tissue = tissue_of(shape)
+    parts = [shapely.intersection(tissue.polygons, shapely.box(*rect)) for rect in rects]
+    expected = np.array([part.bounds if not part.is_empty else (np.nan,) * 4 for part in parts])
+    assert np.allclose(tissue.bounds_in(rects), expected, atol=1e-6, equal_nan=True)
+
+
+def test_the_tiles_of_ragged_tissue_are_cropped_quickly():
+    frame = Frame(100_000, 100_000, 0.5, 1.0, 1.0)
+    angles = np.linspace(0, 2 * np.pi, 20_000)
+    radius = 40_000 + 2000 * np.sin(angles * 300)
+    outline = shapely.Polygon(np.stack([50_000 + radius * np.cos(angles), 50_000 + radius * np.sin(angles)], 1))
+    grid = TileGrid.cover(100_000, 100_000, GridSpec(), 64, 8, 128)
+    tiles = grid.touching(tissue_of(outline), frame)
+    read, whole = (sum(box.area for box in boxes) for boxes in ([t.read for t in tiles], [t.whole for t in tiles]))
+    assert outline.area < read < 0.97 * whole
