@@ -9,7 +9,6 @@ compared takes turns, and the least of several rounds counts: what else runs on 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 from rows import Row, main, skipped
+from turns import least
 
 from pathopipe.engine.heap import keep_freed_memory
 from pathopipe.evaluation import evaluate_labels
@@ -59,9 +59,9 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
     }
     rounds = 1 if given.quick else ROUNDS
     fastest = list(runs)[-1]
-    given_back = least({fastest: timed[fastest]}, rounds)[fastest] / megapixels
+    given_back = least({fastest: timed[fastest]}, rounds, uncounted=1)[fastest] / megapixels
     kept = keep_freed_memory()
-    seconds = {name: took / megapixels for name, took in least(timed, rounds).items()}
+    seconds = {name: took / megapixels for name, took in least(timed, rounds, uncounted=1).items()}
     reference = f"the module as torch runs it: {seconds['plain']:.3f}"
     for name in runs:
         agreement = ""
@@ -103,18 +103,6 @@ def picture(path: Path | None) -> np.ndarray:
         return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     spec = SynthSpec(width=4 * TILE, height=4 * TILE, mpp=0.5, tissue_fraction=1.0)
     return draw_region(spec, Box(TILE, TILE, 2 * TILE, 2 * TILE)).rgb
-
-
-def least(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the least CPU seconds of each of ``ways``, which take turns; a first round is not counted."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for index in range(rounds + 1):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            if index:
-                seconds[name] = min(seconds[name], time.process_time() - began)
-    return seconds
 
 
 def more_options(options: argparse.ArgumentParser) -> None:

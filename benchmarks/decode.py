@@ -10,7 +10,6 @@ ways take turns, and the least of many short rounds counts: what else runs on th
 from __future__ import annotations
 
 import argparse
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ import tifffile
 from drawn import drawn_slide
 from rows import Row, main
 from tiffslide import TiffSlide
+from turns import least
 
 from pathopipe.geometry import Box
 from pathopipe.slide import SlideSpec, open_slide
@@ -51,7 +51,7 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
 
 def compared(what: str, ways: Ways, box: Box, rounds: int, peer: str = "") -> Iterator[Row]:
     """Yield how fast ``ways["ours"]`` is beside the naive loop, the codec and a peer."""
-    seconds = best(ways, rounds)
+    seconds = least(ways, rounds)
     rate = {name: box.area / 1e6 / took for name, took in seconds.items()}
     ours, naive, codec = rate["ours"], rate["naive"], rate["codec"]
     loop = f"OpenSlide, read_region(256).convert('RGB'): {naive:.0f}"
@@ -140,17 +140,6 @@ def raw(path: Path, box: Box) -> list[bytes]:
             data = stream.read(page.databytecounts[y // TILE * columns + x // TILE])
             tiles.append(tables[:-2] + data[2:] if tables else data)
     return tiles
-
-
-def best(ways: Ways, rounds: int) -> dict[str, float]:
-    """Return the least CPU seconds of each way."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - began)
-    return seconds
 
 
 def add(options: argparse.ArgumentParser) -> None:

@@ -11,17 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import shapely
+from command import Ran, pathopipe
 
 from pathopipe.annotations.read import read_outlines
 from pathopipe.geometry import Outlines
@@ -29,30 +24,9 @@ from pathopipe.geometry import Outlines
 RESULTS = ("cells.geojson.zip", "cells.parquet", "annotations.geojson", "scores.json", "overview.png")
 
 
-def pathopipe(*arguments: object) -> tuple[float, float]:
-    """Run the command line; return its seconds and the largest memory (GB, resident) of any one process of it."""
-    began, peak = time.perf_counter(), 0.0
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-m", "pathopipe", *map(str, arguments)], env=environment) as process:
-        done = threading.Event()
-
-        def watch() -> None:
-            nonlocal peak
-            while not done.wait(0.2):
-                try:
-                    for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-                        peak = max(peak, each.memory_info().rss / 1e9)
-                except psutil.Error:
-                    continue
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = process.wait()
-        done.set()
-        watcher.join()
-    if code:
-        sys.exit(f"pathopipe {' '.join(map(str, arguments))} ended with {code}")
-    return time.perf_counter() - began, peak
+def peak_gb(took: Ran) -> float:
+    """Return the most memory of any one process."""
+    return max(took.coordinator_bytes, took.worker_bytes) / 1e9
 
 
 def matched(found: Outlines, reference: Outlines, iou: float) -> np.ndarray:
@@ -77,18 +51,20 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         slide = folder / f"drawn-{given.size}.svs"
         if not slide.exists():
-            seconds, peak = pathopipe("synth", "--size", given.size, given.size, "--out", slide, "--workers", 1, "-q")
-            print(f"drawn in {seconds:.0f} s, peak {peak:.2f} GB a process", flush=True)
+            took = pathopipe("synth", "--size", given.size, given.size, "--out", slide, "--workers", 1, "-q")
+            print(f"drawn in {took.seconds:.0f} s, peak {peak_gb(took):.2f} GB a process", flush=True)
         truth = read_outlines(slide.with_suffix(".truth.geojson.zip")).outlines
         print(f"{len(truth):,} drawn nuclei", flush=True)
 
         def run(name: str, *options: object) -> Outlines:
             out = folder / name
-            seconds, peak = pathopipe("run", slide, "--out", out, "-q", *options)
+            took = pathopipe("run", slide, "--out", out, "-q", *options)
             cells = read_outlines(out / slide.stem / "cells.geojson.zip").outlines
             stages = json.loads((out / slide.stem / "slide.json").read_text())["seconds"]
             print(
-                f"{name:16} {len(cells):8,} cells {seconds:7.0f} s  peak {peak:.2f} GB a process  {stages}", flush=True
+                f"{name:16} {len(cells):8,} cells {took.seconds:7.0f} s  peak {peak_gb(took):.2f} GB a process  "
+                f"{stages}",
+                flush=True,
             )
             return cells
 

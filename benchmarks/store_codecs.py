@@ -28,6 +28,7 @@ from decode import TILE, raw
 from drawn import drawn_slide
 from numcodecs import blosc, lz4, zstd
 from rows import Row, main
+from turns import least
 from zarr.codecs import Crc32cCodec, TransposeCodec, ZstdCodec
 
 from pathopipe.geometry import Box
@@ -81,8 +82,8 @@ def codecs(pixels: Pixels) -> Iterator[Row]:
     for way in ways:
         back = np.frombuffer(way.decode(stored[way.name][0]), np.uint8)
         assert np.array_equal(back, chunks[0].ravel()), way.name
-    coded = least({way.name: (lambda way=way: [way.encode(chunk) for chunk in chunks]) for way in ways})
-    back = least({way.name: (lambda way=way: [way.decode(data) for data in stored[way.name]]) for way in ways})
+    coded = least({way.name: (lambda way=way: [way.encode(chunk) for chunk in chunks]) for way in ways}, ROUNDS)
+    back = least({way.name: (lambda way=way: [way.decode(data) for data in stored[way.name]]) for way in ways}, ROUNDS)
     for way in ways:
         size = sum(map(len, stored[way.name])) / megapixels / 1e6
         read = f"read back: {back[way.name] / megapixels * 1e3:.2f}"
@@ -131,7 +132,7 @@ def summed(data: bytes) -> Pixels:
 def checksums(pixels: Pixels) -> Iterator[Row]:
     packed = [zstd.compress(chunk, -5) for chunk in chunks_of(pixels, CHUNK)]
     for name, way in (("CRC-32C", google_crc32c.value), ("zlib's CRC-32", zlib.crc32)):
-        took = least({"": lambda way=way: [way(data) for data in packed]})[""]
+        took = least({"": lambda way=way: [way(data) for data in packed]}, ROUNDS)[""]
         yield Row(f"checksum {name}", took / pixels.shape[0] / pixels.shape[1] * 1e9, "ms/MP")
 
 
@@ -170,9 +171,9 @@ def paths_of(pixels: Pixels, folder: Path, side: int) -> dict[str, dict[str, flo
             files.load(y // side, x // side)
 
     return {
-        "write , looking for empty chunks": least({"files": save, "zarr": lambda: put(checking)}),
-        "write": least({"files": save, "zarr": lambda: put(level)}),
-        "read": least({"files": load, "zarr": get}),
+        "write , looking for empty chunks": least({"files": save, "zarr": lambda: put(checking)}, ROUNDS),
+        "write": least({"files": save, "zarr": lambda: put(level)}, ROUNDS),
+        "read": least({"files": load, "zarr": get}, ROUNDS),
     }
 
 
@@ -218,24 +219,14 @@ def copied_jpeg(slide: Path) -> Iterator[Row]:
         {
             "copy": lambda: [google_crc32c.value(bytes(tile)) for tile in tiles],
             "decode": lambda: [simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles],
-        }
+        },
+        ROUNDS,
     )
     read = f"read back: {took['decode'] / megapixels * 1e3:.2f}"
     size = f"{sum(map(len, tiles)) / megapixels / 1e6:.2f} B/px"
     yield Row(
         "codec the slide's own JPEG tiles, copied: checksum", took["copy"] / megapixels * 1e3, "ms/MP", read, note=size
     )
-
-
-def least(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the least CPU seconds of each way; they take turns."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - began)
-    return seconds
 
 
 def more_options(options: argparse.ArgumentParser) -> None:

@@ -37,6 +37,14 @@ def done(finished, tmp_path):
     return tmp_path / "out", results(finished / "a")
 
 
+def spoilt(path, how, foreign):
+    """Spoil the file at ``path``: it is gone, empty, cut in half, or holds what is ``foreign``."""
+    whole = path.read_bytes()
+    path.unlink()
+    if how != "gone":
+        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "foreign": foreign}[how])
+
+
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
@@ -50,10 +58,7 @@ def done(finished, tmp_path):
 def test_a_result_that_is_spoilt_is_made_anew_without_the_model(slide, done, dark, name, spoil):
     out, whole = done
     path = out / "a" / name
-    size = path.stat().st_size
-    path.unlink()
-    if spoil != "gone":
-        path.write_bytes({"empty": b"", "cut": whole.get(name, b"{")[: size // 2], "foreign": b"x" * size}[spoil])
+    spoilt(path, spoil, foreign=b"x" * path.stat().st_size)
     result = run(out, slide)
     assert result.all_complete
     assert result.unchanged == 0
@@ -67,8 +72,8 @@ def test_a_tiles_file_that_is_spoilt_is_made_anew_and_no_other(slide, done, dark
     one, other = sorted((out / "a" / "instances").glob("*.npz"))[3:5]
     bits = bytearray(one.read_bytes())
     bits[len(bits) // 2] ^= 4
-    spoilt = {"empty": b"", "cut": bytes(bits[:-9]), "one bit": bytes(bits), "another tile's": other.read_bytes()}
-    one.write_bytes(spoilt[spoil])
+    contents = {"empty": b"", "cut": bytes(bits[:-9]), "one bit": bytes(bits), "another tile's": other.read_bytes()}
+    one.write_bytes(contents[spoil])
     (out / "a" / "slide.json").unlink()  # or nobody would look at the tiles
     assert run(out, slide).all_complete
     assert dark.batches == [1]
@@ -86,9 +91,7 @@ def test_a_tiles_file_that_is_spoilt_is_made_anew_and_no_other(slide, done, dark
 )
 def test_what_says_what_a_folder_holds_is_not_trusted_when_spoilt(slide, done, dark, name, spoil):
     out, whole = done
-    path = out / "a" / name
-    told = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": told[: len(told) // 2], "foreign": b'{"a": 1}'}[spoil])
+    spoilt(out / "a" / name, spoil, foreign=b'{"a": 1}')
     for tile in list((out / "a" / "instances").glob("*.npz"))[:2]:
         tile.unlink()
     (out / "a" / "slide.json").unlink()
