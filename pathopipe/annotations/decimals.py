@@ -41,7 +41,7 @@ _X_LOW = _table(_TENTHS, 6), _table(text[2:] for text in _TENTHS)
 _Y_HIGH = _table((b",\0" + text for text in _HIGH), 3), _table(text[3:] for text in _HIGH)
 _Y_LOW = _table((text.ljust(5, b"\0") + b"]," for text in _TENTHS), 1)
 _X_SIGN, _Y_SIGN = _table([b"", b"-"], 1), _table([b"", b"-"], 4)
-_NO_COMMA = _table([b"\xff" * 7])
+_NO_COMMA, _NO_FIRST = _table([b"\xff" * 7]), _table([b"\xff" * 7], 1)
 
 
 def vertices(tenths: NDArray[np.floating]) -> Words:
@@ -76,6 +76,11 @@ def vertices(tenths: NDArray[np.floating]) -> Words:
 def without_comma(text: Words) -> Words:
     """Return (n,) last words of vertices without the comma."""
     return text & _NO_COMMA
+
+
+def without_first(text: Words) -> Words:
+    """Return (n,) words without their first byte."""
+    return text & _NO_FIRST
 
 
 _FRACTIONS = [b".%d" % (part // 100) if part % 100 == 0 else b".%02d" % (part // 10) for part in range(1000)]

@@ -6,7 +6,6 @@ digit; these are taken out at the end. Per cell Python has three pieces to cut a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from pathopipe.annotations.cells import CellTable
 from pathopipe.annotations.colours import classification
-from pathopipe.annotations.decimals import Words, thousandths, vertices, without_comma, words_of
+from pathopipe.annotations.decimals import Words, thousandths, vertices, without_comma, without_first, words_of
 from pathopipe.annotations.measure import LABELS
 from pathopipe.annotations.palette import palette
 from pathopipe.annotations.valid import tenths
@@ -54,7 +53,7 @@ def features(table: CellTable, shift: NDArray[np.integer]) -> bytes:
         words_of(b']]},"properties":{"objectType":"detection","classification":'),
         _classes(table),
         words_of(b',"measurements":{'),
-        *_measured(table),
+        _measured(table),
         words_of(b"}}}" + SEPARATOR),
     )
     pieces = zip(_rows(before), _cut(rings, outlines.offsets), _rows(after), strict=True)
@@ -95,15 +94,15 @@ def _as_words(texts: NDArray[np.bytes_]) -> Words:
     return np.ascontiguousarray(texts).view(np.uint64).reshape(len(texts), -1)
 
 
-def _measured(table: CellTable) -> Sequence[Words]:
+def _measured(table: CellTable) -> Words:
     """Return the measurements of each cell without braces; what could not be measured is absent."""
-    found: list[Words] = []
-    begun = np.zeros(len(table), np.bool_)
-    for name, values in table.columns.items():
-        present, label = np.isfinite(values), orjson.dumps(LABELS.get(name, name)) + b":"
-        rows = np.where(begun[:, None], words_of(b"," + label), words_of(b"\0" + label))
-        if not present.all():
-            rows[~present] = 0
-        found += [rows, thousandths(values)]
-        begun |= present
-    return found
+    labels = [b"," + orjson.dumps(LABELS.get(name, name)) + b":" for name in table.columns]
+    values = np.stack(list(table.columns.values()), axis=1)
+    named = _as_words(np.array(labels, f"S{-(-max(map(len, labels)) // 8) * 8}"))
+    numbers = thousandths(values.ravel()).reshape(*values.shape, -1)
+    rows = np.concatenate([np.broadcast_to(named, (*values.shape, named.shape[1])), numbers], axis=2)
+    present = np.isfinite(values)
+    rows[~present] = 0
+    first = np.arange(len(table)), present.argmax(axis=1)
+    rows[(*first, 0)] = without_first(rows[(*first, 0)])
+    return rows.reshape(len(table), -1)
