@@ -26,14 +26,18 @@ import shapely
 from drawn_cells import DrawnCells
 from rows import Row, main
 
+from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.written import WrittenCells
 from pathopipe.config import load_config
+from pathopipe.engine.base import Executor
+from pathopipe.engine.blocks import Block, WriteBlock
 from pathopipe.engine.cluster import start_executor
 from pathopipe.engine.spec import EngineSpec
+from pathopipe.finish import Nuclei, write_cells, write_results
 from pathopipe.geometry import Rect
+from pathopipe.job import Job
 from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard
-from pathopipe.pipeline import Job, Nuclei, write_cells, write_results
 from pathopipe.stitch.stitch import stitch
 from pathopipe.store.instances import InstanceStore
 
@@ -63,6 +67,7 @@ def once(cells: int, folder: Path, workers: int) -> None:
     job = Job("drawn", "drawn.svs", out, config, CARD, 1, ("float32",))
     spec = EngineSpec(workers=workers) if workers else EngineSpec(cluster="serial")
     with start_executor(spec) as engine:
+        warm_up(engine, folder / "warm", drawn, store)
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
         wall, laps = [time.perf_counter()], [cpu_s(processes)]
         nuclei = Nuclei(tissue, tissue.polygons, config.artefacts)
@@ -86,6 +91,13 @@ def once(cells: int, folder: Path, workers: int) -> None:
         "peak_gb": sum(peaks),
     }
     print(json.dumps(told))
+
+
+def warm_up(engine: Executor, folder: Path, drawn: DrawnCells, store: InstanceStore) -> None:
+    """Have the workers import what they need: in a run they have, most of it, when the tiles are done."""
+    folder.mkdir(exist_ok=True)
+    task = WriteBlock(store.folder, store.fingerprint, CARD.classes, folder, drawn.info, AnnotationSpec())
+    engine.each(task, (Block(number, ()) for number in range(4 * engine.workers)), lambda *_: None)
 
 
 def cpu_s(processes: list[psutil.Process]) -> list[float]:
