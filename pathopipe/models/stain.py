@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pathopipe.geometry import Outlines
@@ -24,6 +27,12 @@ _OD_OF = -np.log10(np.maximum(np.arange(256, dtype=np.float32), 1) / 255).astype
 _HEMATOXYLIN_OF = [(_OD_OF * _UNMIX[channel, 0]).astype(np.float32) for channel in range(3)]
 _SHIFT = 4
 """cv2 takes polygon corners in fixed point: 1/16 px."""
+_PART = 512
+"""Outlines that are drawn at once: few calls, and what is computed of them stays near the CPU."""
+_STEP = 8
+"""Windows have sides of a multiple of this, in pixels."""
+_GAP = 4
+"""Rows between windows: an outline may reach beyond the tile, by less than this."""
 
 
 def haematoxylin_od(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -55,28 +64,96 @@ def measure(rgb: NDArray[np.uint8], instances: Instances) -> Instances:
     instances : Instances
         Outlines in the tile's own pixels. Where an outline covers no pixel of the tile the values are NaN.
     """
-    means = _means_inside(np.asarray(cv2.LUT(rgb, _OD_OF), np.float32), instances.outlines)
+    means = _means_inside(rgb, instances.outlines)
     # Deconvolution is linear, so the mean of the haematoxylin is the haematoxylin of the means.
     named = dict(zip(OD_MEANS, means.T, strict=True))
     return instances.with_measurements(**{HEMATOXYLIN_OD_MEAN: means @ _UNMIX[:, 0]}, **named)
 
 
-def _means_inside(values: NDArray[np.float32], outlines: Outlines) -> NDArray[np.float32]:
-    """Return (n, 3) the means of ``values`` (h, w, 3) over the pixels whose centres lie inside each outline."""
-    height, width = values.shape[:2]
+def _means_inside(rgb: NDArray[np.uint8], outlines: Outlines) -> NDArray[np.float32]:
+    """Return (n, 3) the means of the optical density of ``rgb`` over the pixels that each outline covers."""
+    size = np.array(rgb.shape[1::-1])
     means = np.full((len(outlines), 3), np.nan, np.float32)
     bounds = outlines.bounds()
-    low = np.clip(np.floor(bounds[:, :2]), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(bounds[:, 2:]), 0, (width, height)).astype(int)
-    # cv2 has pixel centres at whole numbers, outlines at halves; each ring is drawn on a mask of its own bounds.
-    corner = np.repeat(low << _SHIFT, np.diff(outlines.offsets), axis=0)
-    fixed = (np.round((outlines.coords - 0.5) * (1 << _SHIFT)) - corner).astype(np.int32)
-    met = np.flatnonzero((high > low).all(axis=1))
-    rings = zip(met.tolist(), outlines.offsets[met].tolist(), outlines.offsets[met + 1].tolist(), strict=True)
-    for (index, first, end), (x0, y0), (x1, y1) in zip(rings, low[met].tolist(), high[met].tolist(), strict=True):
-        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [fixed[first:end]], 1, shift=_SHIFT)
-        mean = cv2.mean(values[y0:y1, x0:x1], mask)
-        if any(mean) or cv2.countNonZero(mask):  # without a pixel the mean is 0 too
-            means[index] = mean[:3]
+    low = np.clip(np.floor(bounds[:, :2]), 0, size).astype(int)
+    high = np.clip(np.ceil(bounds[:, 2:]), 0, size).astype(int)
+    met = (high > low).all(axis=1)
+    # Outlines of about one size go together; of those that reach far beyond the tile each is drawn alone, since it
+    # would be drawn on another's window too.
+    # One pixel more than the box, since where cv2 has to cut a line it may draw it elsewhere.
+    side = -(-(high - low + 1).max(axis=1, initial=1) // _STEP) * _STEP
+    far = met & (np.maximum(-bounds[:, 1], bounds[:, 3] - size[1]) >= _GAP)
+    parts = [np.array([index]) for index in np.flatnonzero(far)]
+    for each in np.unique(side[met]):
+        alike = np.flatnonzero(met & ~far & (side == each))
+        parts += np.split(alike, range(_PART, len(alike), _PART)) if len(alike) else []
+    for part in parts:
+        window = np.minimum(side[part[0]], size)
+        means[part] = _part_means(rgb, outlines.take(part), low[part], high[part], window)
     return means
+
+
+def _part_means(
+    rgb: NDArray[np.uint8],
+    outlines: Outlines,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    window: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return (n, 3) the means inside n outlines, each drawn on a window of one canvas; NaN where nothing is covered.
+
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+    outlines : Outlines
+        n of them, at least one.
+    low, high : (n, 2) int64
+        x, y of the box in the tile outside of which no pixel counts.
+    window : (2,) int64
+        Width and height of the windows: at least those of the boxes, at most the tile's.
+    """
+    count, (width, height) = len(low), window.tolist()
+    corner = np.minimum(low, np.array(rgb.shape[1::-1]) - window)
+    outside = _outside(outlines, low - corner, high - corner, corner, (height, width))
+    pixels = sliding_window_view(rgb.reshape(len(rgb), -1), (height, 3 * width))[corner[:, 1], 3 * corner[:, 0]]
+    sums = [
+        # White absorbs nothing, so what is outside adds nothing.
+        cv2.reduce(cv2.LUT(plane.reshape(count, -1) | outside, _OD_OF), 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F)
+        for plane in cv2.split(pixels.reshape(-1, width, 3))
+    ]
+    covered = width * height - np.count_nonzero(outside, axis=1)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = np.concatenate(sums, axis=1) / covered[:, np.newaxis]
+    return means
+
+
+def _outside(
+    outlines: Outlines,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    corner: NDArray[np.int64],
+    shape: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """Return (n, pixels of a window) 255 outside of each outline and of its box, 0 where both are.
+
+    ``low`` and ``high`` (n, 2) are the box's x, y in the window, ``corner`` (n, 2) is the window's in the tile.
+    """
+    height, width = shape
+    top = np.arange(len(low)) * (height + _GAP)
+    # cv2 has pixel centres at whole numbers, outlines at halves. One call draws all, one window below the other.
+    shift = np.repeat(
+        (corner - np.stack([np.zeros_like(top), top], axis=1)) << _SHIFT, np.diff(outlines.offsets), axis=0
+    )
+    fixed = (np.round((outlines.coords - 0.5) * (1 << _SHIFT)) - shift).astype(np.int32)
+    canvas = np.full((len(low) * (height + _GAP), width), 255, np.uint8)
+    cv2.fillPoly(canvas, [fixed[first:end] for first, end in pairwise(outlines.offsets.tolist())], 0, shift=_SHIFT)
+    x, y = np.arange(width), np.arange(height)
+    rows, cols = (y < low[:, 1:]) | (y >= high[:, 1:]), (x < low[:, :1]) | (x >= high[:, :1])
+    outside = canvas.reshape(len(low), -1, width)[:, :height] | _white(rows)[:, :, np.newaxis]
+    outside |= _white(cols)[:, np.newaxis]
+    return np.asarray(outside.reshape(len(low), -1), np.uint8)
+
+
+def _white(where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return 255 where it is True, else 0."""
+    return where.view(np.uint8) * np.uint8(255)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
-from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, haematoxylin_od, measure
+from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, OD_MEANS, haematoxylin_od, measure
 
 
 def rendered(h, e=0.0):
@@ -60,3 +63,31 @@ def test_no_instances_get_an_empty_column():
 def test_needs_no_torch():
     code = "import sys, pathopipe.models.stain, pathopipe.models.load; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_means_are_those_of_the_pixels_that_each_outline_covers_drawn_alone(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(5, 90, 2)
+    tile = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    angle = np.arange(12) * np.pi / 6
+    rings = [
+        rng.uniform(-15, (width + 15, height + 15))
+        + rng.uniform(0.3, 30) * np.stack([np.cos(angle), np.sin(angle)], axis=1) * rng.uniform(0.5, 1, (12, 1))
+        for _ in range(40)
+    ]
+    measured = measure(tile, instances(*rings)).measurements
+    found = np.stack([measured[name] for name in OD_MEANS], axis=1)
+    density = -np.log10(np.maximum(tile, 1) / 255)
+    for ring, means in zip(rings, found, strict=True):
+        (x0, y0), (x1, y1) = ring.min(axis=0), ring.max(axis=0)
+        if min(x0, y0) > 1 and x1 < width - 1 and y1 < height - 1:
+            canvas = np.zeros((height, width), np.uint8)
+            cv2.fillPoly(canvas, [np.round((ring.astype(np.float32) - 0.5) * 16).astype(np.int32)], 1, shift=4)
+            canvas[:, int(np.ceil(x1)) :], canvas[int(np.ceil(y1)) :] = 0, 0
+            np.testing.assert_allclose(means, density[canvas > 0].mean(axis=0), rtol=1e-5)
+        elif max(-x1, -y1, x0 - width, y0 - height) >= 0:
+            assert np.isnan(means).all()
+        else:
+            assert (np.isnan(means) | ((means >= 0) & (means <= density.max() + 1e-6))).all()
