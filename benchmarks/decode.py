@@ -4,7 +4,8 @@
 
 Compared are OpenSlide as most use it, tiffslide, the bare codec on compressed tiles in memory, and ``Slide.read`` in
 the chunks of the tile store, all of the same region. Without a slide, of a drawn one: JPEG 4:2:0 in tiles of 256. The
-ways take turns, and the least of many short rounds counts: what else runs on the machine only adds.
+ways take turns, and the least of many short rounds counts: what else runs on the machine only adds. Memory is kept when
+it is freed, as in workers, for all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import imagecodecs
-import numpy as np
 import openslide
 import simplejpeg
 import tifffile
@@ -25,8 +25,10 @@ from rows import Row, main
 from tiffslide import TiffSlide
 from turns import least
 
+from pathopipe.engine.heap import keep_freed_memory
 from pathopipe.geometry import Box
 from pathopipe.slide import SlideSpec, open_slide
+from pathopipe.slide.direct import fast_memory
 from pathopipe.store.spec import StoreSpec
 
 SIDE, QUICK_SIDE = 8192, 4096
@@ -40,6 +42,7 @@ Ways = dict[str, Callable[[], object]]
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
     """Yield the rates, at the level's resolution and at what the model needs."""
+    keep_freed_memory()
     cv2.setNumThreads(1)
     side, rounds = (QUICK_SIDE, QUICK_ROUNDS) if given.quick else (SIDE, ROUNDS)
     path = given.slide or drawn_slide(given.folder, side, tissue_fraction=1.0)
@@ -71,7 +74,7 @@ def compared(what: str, ways: Ways, box: Box, rounds: int, peer: str = "") -> It
 def level_ways(path: Path, box: Box) -> Ways:
     """Return the ways to the pixels as they are."""
     loop, tiff = openslide.OpenSlide(str(path)), TiffSlide(path)
-    tiles, memory = raw(path, box), np.empty((TILE, TILE, 3), np.uint8)
+    tiles, memory = raw(path, box), fast_memory(TILE, TILE)
     places, large = list(corners(box, TILE)), list(corners(box, 1024))
     return {
         "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in places),
@@ -86,7 +89,7 @@ def level_ways(path: Path, box: Box) -> Ways:
 def half_ways(path: Path, box: Box, scale: float) -> Ways:
     """Return the ways to pixels of ``scale`` level-0 pixels; the codec decodes to a half of the sides."""
     loop, half = openslide.OpenSlide(str(path)), TILE // 2
-    tiles, memory = raw(path, box), np.empty((half, half, 3), np.uint8)
+    tiles, memory = raw(path, box), fast_memory(half, half)
     places = list(corners(box, TILE))
     return {
         "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in places),

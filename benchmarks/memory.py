@@ -2,9 +2,10 @@
 
     python benchmarks/memory.py [--sides 8192 32768 102400] [--tissue 8192] [--workers 2]
 
-102,400 px squared are 10.5 gigapixels. The slides have the same square of tissue on ever more glass; with
-`--share 0.25` the tissue grows with the slide (and so does the time). Peaks are the kernel's (VmHWM), of the process
-that coordinates and of the largest worker.
+102,400 px squared are 10.5 gigapixels. The slides have the same square of tissue on ever more glass, and the one of 1
+gigapixel once more with four times the tissue; with `--share 0.25` the tissue grows with the slide (and so does the
+time). What is compared is compared with 1 gigapixel. Peaks are the kernel's (VmHWM), of the process that coordinates
+and of the largest worker.
 """
 
 from __future__ import annotations
@@ -14,33 +15,54 @@ import json
 import shutil
 from collections.abc import Iterator
 
-from command import pathopipe
+from command import Ran, pathopipe
 from repeated import STEP_PX, repeated_slide
 from rows import Row, main
 
 GB = 1e9
+UM_PER_PX, OVERVIEW_UM = 0.25, 8.0
+"""Of the slides, and of the picture that the tissue is found on (``tissue.mpp``)."""
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
-    sides = (8192, 16_384) if given.quick else given.sides
-    before: tuple[str, float, float] | None = None
-    for side in sides:
-        tissue = given.tissue
-        if given.share:
-            tissue = max(1, round(side * given.share**0.5 / STEP_PX)) * STEP_PX
+    first: tuple[str, Ran] | None = None
+    for side, tissue in slides(given):
         slide = repeated_slide(given.folder, side, tissue, STEP_PX)
         out = given.folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         ran = pathopipe("run", slide, "--out", out, "--workers", given.workers, "--device", "cpu", "-q")
         record = json.loads((out / slide.stem / "slide.json").read_text(encoding="utf-8"))
-        name = f"{side**2 / 1e9:.2g} gigapixels, {record['tissue_mm2']:.0f} mm² of tissue, {record['cells']:,} cells"
-        worker, own = ran.worker_bytes / GB, ran.coordinator_bytes / GB
-        compared = {} if before is None else {"reference": f"{before[0]}: {before[1]:.2f}", "ratio": worker / before[1]}
-        yield Row(f"{name}: largest worker", worker, "GB", **compared, at_most=1.1 if compared else 2.0)
-        compared = {} if before is None else {"reference": f"{before[0]}: {before[2]:.2f}", "ratio": own / before[2]}
-        yield Row(f"{name}: coordinating process", own, "GB", **compared, at_most=1.1 if compared else None)
-        before = (f"{side**2 / 1e9:.2g} gigapixels", worker, own)
         shutil.rmtree(out)
+        size = f"{side**2 / 1e9:.2g} gigapixels, {record['tissue_mm2']:.0f} mm² of tissue"
+        name = f"{size}, {record['cells']:,} cells"
+        overview = min(16.0, (side * UM_PER_PX / OVERVIEW_UM) ** 2 / 1e6)
+        yield row(f"{name}: largest worker", ran.worker_bytes, first and (first[0], first[1].worker_bytes), 2.0)
+        yield row(
+            f"{name}: coordinating process",
+            ran.coordinator_bytes,
+            first and (first[0], first[1].coordinator_bytes),
+            note=f"its overview has {overview:.2g} megapixels",
+        )
+        if first is None and side**2 >= GB:
+            first = size, ran
+
+
+def slides(given: argparse.Namespace) -> list[tuple[int, int]]:
+    """Return the sides of the slides and of their tissue, in level-0 pixels."""
+    if given.quick:
+        return [(8192, 4096), (16_384, 4096)]
+    if given.share:
+        return [(side, max(1, round(side * given.share**0.5 / STEP_PX)) * STEP_PX) for side in given.sides]
+    gigapixel = next((side for side in given.sides if side**2 >= GB and side >= 2 * given.tissue), None)
+    more = [] if gigapixel is None else [(gigapixel, 2 * given.tissue)]
+    return [(side, given.tissue) for side in given.sides] + more
+
+
+def row(what: str, peak: int, first: tuple[str, int] | None, most: float | None = None, note: str = "") -> Row:
+    """Return a peak in bytes, beside that of 1 gigapixel where it has been measured; ``most`` is in GB, without one."""
+    if first is None:
+        return Row(what, peak / GB, "GB", at_most=most, note=note)
+    return Row(what, peak / GB, "GB", f"{first[0]}: {first[1] / GB:.2f}", peak / first[1], at_most=1.1, note=note)
 
 
 def more_options(options: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ import zarr
 from drawn import drawn_slide
 from rows import Row, main, skipped
 
+from pathopipe.engine.heap import keep_freed_memory
 from pathopipe.geometry import Box, Frame, Rect
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card, load_predictor
@@ -60,6 +61,7 @@ class Case:
 def rows(given: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as in workers
     spec = ModelSpec(name=given.model, device="cpu")
     network = cost_of_network(spec)
     yield Row("the network with its post-processing", network * 1e3, UNIT)

@@ -220,7 +220,7 @@ class DirectPixels:
         """Return this thread's array of that size."""
         kept: dict[Any, NDArray[np.uint8]] = self._scratch.__dict__
         if (height, width) not in kept:
-            kept[height, width] = _close_memory(height, width)
+            kept[height, width] = fast_memory(height, width)
         return kept[height, width]
 
     def _opened(self) -> OpenFile:
@@ -264,11 +264,11 @@ class _Cache:
             self._bytes = 0
 
 
-def _close_memory(height: int, width: int) -> NDArray[np.uint8]:
-    """Return an array (height, width, 3) that decoded pixels reach through the processor's cache.
+def fast_memory(height: int, width: int) -> NDArray[np.uint8]:
+    """Return an array (height, width, 3) that libjpeg-turbo decodes into at its fastest.
 
-    libjpeg-turbo writes past the cache where rows begin at multiples of 32 bytes; copying the pixels on is slower then
-    (a quarter of the time of decoding, measured).
+    Where rows begin at multiples of 32 bytes, decoding a tile of 256 px took 15 % longer (libjpeg-turbo 3 with AVX2,
+    306 to 317 µs against 261 to 268); copying its pixels on took the same.
     """
     size = height * width * 3
     buffer = np.empty(size + 64, np.uint8)
