@@ -21,12 +21,14 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.fitness import fit_workers
 from pathopipe.errors import ClusterError, OutputDiskError, PathopipeError, StoreError, one_line
 from pathopipe.files import clear_temporary, is_disks, unwritable, write_json, write_text
+from pathopipe.finish import finish_slide
 from pathopipe.folders import absolute, claimed, folder_for
 from pathopipe.holding import hold, turn
+from pathopipe.job import Begun, Job
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.arithmetic import Arithmetic, meaning
 from pathopipe.models.base import ModelCard
-from pathopipe.pipeline import Begun, Job, begin_slide, finish_slide, tile_slide
+from pathopipe.pipeline import begin_slide, tile_slide
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Record
 from pathopipe.report.page import write_report
@@ -80,7 +82,7 @@ def run_batch(
     out : Path
         The output folder; created if need be.
     config, card, engine, progress
-        As for :func:`pathopipe.pipeline.analyse_slide`.
+        As for :func:`pathopipe.pipeline.begin_slide`.
     command : sequence of str
         The command line, for ``run.json``.
     shard : Shard, optional
@@ -123,8 +125,8 @@ def run_batch(
                 except (OutputDiskError, ClusterError) as error:
                     with suppress(OutputDiskError, ClusterError):
                         behind.settle()
-                    left = [each.id for each in entries[len(slides.records) :]]
-                    raise _stopped(error, out, left, len(entries)) from error
+                    left = entries[len(slides.records) :]
+                    raise _stopped(error, out, [each.id for each in left], len(entries)) from error
         with turn(out):
             write_json(out / RUN, leave(out, about, shard, _now()) if shard else about | {"finished": _now()})
             write_report(out)
@@ -157,8 +159,7 @@ def run_tiling(
             progress.slide(number, len(entries), entry.id)
             folder = claimed(out, entry) if shard else folder_for(out, entry)
             job = job_for(folder, entry, config, card)
-            record = _survive(partial(tile_slide, job, engine, progress), job, progress)
-            failed += record.status == "failed"
+            failed += _survive(partial(tile_slide, job, engine, progress), job, progress).status == "failed"
     return failed
 
 
@@ -192,8 +193,7 @@ class _Slides:
     def __init__(self, out: Path, rows: dict[str, dict[str, str]], engine: Executor, progress: Progress) -> None:
         self.records: list[Record] = []
         """Of those that are finished, in the order worked on."""
-        self.unchanged = 0
-        self._out, self._rows, self._engine, self._progress = out, rows, engine, progress
+        self.unchanged, self._out, self._rows, self._engine, self._progress = 0, out, rows, engine, progress
 
     def work(self, job: Job, behind: Behind, *, last: bool) -> None:
         """Analyse a slide; where workers are beside this process and have another to do, it is finished ``behind``."""
@@ -264,8 +264,7 @@ def job_for(
     """Return the job of one slide; its own mpp, where the manifest gives one, outranks all others."""
     if entry.mpp is not None:
         config = config.model_copy(update={"slide": config.slide.model_copy(update={"mpp": entry.mpp})})
-    batch = config.model.batch_tiles
-    return Job(folder.path.name, absolute(entry.path), folder, config, card, batch, arithmetics)
+    return Job(folder.path.name, absolute(entry.path), folder, config, card, config.model.batch_tiles, arithmetics)
 
 
 def _add_row(out: Path, rows: dict[str, dict[str, str]], row: dict[str, str]) -> None:

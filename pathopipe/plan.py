@@ -26,9 +26,10 @@ from pathopipe.engine.spec import EngineSpec
 from pathopipe.engine.tasks import PredictTiles
 from pathopipe.errors import SlideError
 from pathopipe.geometry import Box
+from pathopipe.job import Job
 from pathopipe.layout import SlideFolder
 from pathopipe.models.device import visible_gpus
-from pathopipe.pipeline import Job, grid_for, pixel_source, predict_tiles
+from pathopipe.pipeline import grid_for, pixel_source, predict_tiles
 from pathopipe.slide.open import open_slide
 from pathopipe.stopwatch import NOTHING, Spent, summed
 from pathopipe.store.instances import InstanceStore

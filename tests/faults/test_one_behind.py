@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from pathopipe import pipeline
+from pathopipe import finish
 from pathopipe.batch import run_batch
 from pathopipe.behind import Behind
 from pathopipe.config import load_config
@@ -47,13 +47,13 @@ def slides(tmp_path_factory):
 @pytest.fixture
 def written(monkeypatch):
     """Let a test have something done before a slide's cells are written, by the slide's name."""
-    before, real = {}, pipeline.write_cells
+    before, real = {}, finish.write_cells
 
     def write_cells(job, *rest):
         before.get(job.id, nullcontext)()
         return real(job, *rest)
 
-    monkeypatch.setattr(pipeline, "write_cells", write_cells)
+    monkeypatch.setattr(finish, "write_cells", write_cells)
     return before
 
 
