@@ -9,6 +9,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pathopipe.models import postprocess
 from pathopipe.models.card import DecodeSpec
 from pathopipe.models.postprocess import decode
 
@@ -147,3 +148,26 @@ def test_an_outline_does_not_depend_on_where_in_the_maps_it_lies(seed, down, rig
     there = decode(*moved, DecodeSpec(threshold=0.3), 2, 64)
     assert np.array_equal(here.outlines.coords + np.float32([8 * right, 8 * down]), there.outlines.coords)
     assert np.array_equal(here.score, there.score)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.sampled_from([64, 1 << 16]))
+def test_basins_are_those_of_climbing_step_by_step(seed, block):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 20, 2)
+    relief = rng.integers(0, 6, (height, width)).astype(np.float32) / 5  # few levels: many equals
+    inside = rng.random((height, width)) < rng.choice([0.1, 0.6, 1])
+    cells = np.flatnonzero(inside)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postprocess, "_BLOCK", block)
+        tops, top_of_cell = postprocess._basins(relief, cells)
+    for cell, top in zip(cells, tops[top_of_cell], strict=True):
+        row, col = divmod(int(cell), width)
+        while True:
+            around = [(row, col), *((row + down, col + right) for down, right in postprocess._NEIGHBOURS)]
+            on = [(y, x) for y, x in around if 0 <= y < height and 0 <= x < width and inside[y, x]]
+            best = max(on, key=lambda at: relief[at])  # the first of equals, and itself before others
+            if best == (row, col):
+                break
+            row, col = best
+        assert top == row * width + col
