@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+import numpy as np
 import shapely
 
 from pathopipe.engine.base import Executor
