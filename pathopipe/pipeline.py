@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-import numpy as np
 import shapely
 
 from pathopipe.engine.base import Executor
@@ -80,7 +79,7 @@ def begin_slide(job: Job, engine: Executor, clock: Clock) -> Begun | Record:
             tissue = find_tissue(slide, config.tissue, config.artefacts)
             tiles, unseen = grid.touching(tissue, frame), seen_enough(slide)
         source = pixel_source(job, slide, frame, tissue)
-        tissue = replace(tissue, thumbnail=np.empty((0, 0, 3), np.uint8))  # the store has it; it may take 48 MB
+        tissue = tissue.without_picture()  # the store has it now
         instances = InstanceStore.open(folder.instances, prints.instances)
         failed = analyse_tiles(job, source, tiles, instances, engine, clock)
         opened.pop_all()

@@ -44,6 +44,10 @@ class Tissue:
     glass: tuple[float, float, float] = (255.0, 255.0, 255.0)
     """RGB of the empty glass, 0 to 255; white where it was not measured."""
 
+    def without_picture(self) -> Tissue:
+        """Return the same with an empty ``thumbnail``, which may take 48 MB."""
+        return replace(self, thumbnail=np.empty((0, 0, 3), np.uint8))
+
     def touches(self, rects: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return for every rectangle (n, 4: x0, y0, x1, y1 in level-0 pixels) whether it meets tissue: (n,)."""
         shapely.prepare(self.polygons)  # an index over the edges, built once
