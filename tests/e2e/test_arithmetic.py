@@ -46,7 +46,7 @@ class Told(Silent):
 
 def run(slides, out, *settings, cluster="serial", shard=None):
     """Run over ``slides`` in this process; return what it said and how many slides were unchanged."""
-    config = load_config(settings=["grid.tile_px=256", "model.device=cpu", *settings])
+    config = load_config(settings=["grid.tile_px=320", "model.device=cpu", *settings])
     told = Told()
     with start_executor(EngineSpec(cluster=cluster, start_timeout_s=60)) as executor:
         done = run_batch(find_slides([str(slides)]), out, config, load_card(config.model), executor, told, [], shard)

@@ -13,7 +13,7 @@ from tests.support.cli import command, environment, pathopipe, results, summary
 from tests.support.namespaces import BRIDGE, hosts, possible
 from tests.support.programs import ROOT, Programs
 
-SMALL_TILES = ("--set", "grid.tile_px=256")
+SMALL_TILES = ("--set", "grid.tile_px=320")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from pathopipe.synth.slide import draw_slide
+from pathopipe.synth.spec import SynthSpec
 from tests.support.cli import RESULTS, command, environment, pathopipe, results, summary
 
 
@@ -20,6 +22,12 @@ def finished(drawn_slide, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "out"
     done = pathopipe("run", drawn_slide.slide, "--out", out, "--workers", 2)
     return drawn_slide, out, done
+
+
+@pytest.fixture(scope="module")
+def small_slide(tmp_path_factory):
+    """A drawn slide of 900 × 900 px, for what does not ask for many cells."""
+    return draw_slide(tmp_path_factory.mktemp("small") / "drawn.svs", SynthSpec(width=900, height=900, seed=7))
 
 
 def test_a_run_leaves_what_the_contract_names(finished):
@@ -84,7 +92,7 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_nothing_else(finished, 
 
 def test_kill_9_in_the_middle_and_the_same_command_again(finished, tmp_path):
     drawn, *_ = finished
-    arguments = ("run", drawn.slide, "--out", tmp_path, "--workers", 2, "--set", "grid.tile_px=512")
+    arguments = ("run", drawn.slide, "--out", tmp_path, "--workers", 2, "--set", "grid.tile_px=576")
     instances = tmp_path / "drawn" / "instances"
     with subprocess.Popen(
         command(*arguments), env=environment(), start_new_session=True, stderr=subprocess.DEVNULL
@@ -99,18 +107,18 @@ def test_kill_9_in_the_middle_and_the_same_command_again(finished, tmp_path):
     pathopipe(*arguments)
     assert all((instances / name).stat().st_mtime_ns == made for name, made in kept.items())
     undisturbed = tmp_path / "undisturbed"
-    pathopipe("run", drawn.slide, "--out", undisturbed, "--workers", 2, "--set", "grid.tile_px=512")
+    pathopipe("run", drawn.slide, "--out", undisturbed, "--workers", 2, "--set", "grid.tile_px=576")
     assert results(tmp_path / "drawn") == results(undisturbed / "drawn")
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_one_bad_slide_never_stops_the_others(drawn_slide, tmp_path):
+def test_one_bad_slide_never_stops_the_others(small_slide, tmp_path):
     slides = tmp_path / "slides"
     slides.mkdir()
-    shutil.copy(drawn_slide.slide, slides / "good one é.svs")
+    shutil.copy(small_slide.slide, slides / "good one é.svs")
     (slides / "empty.svs").touch()
     (slides / "text.svs").write_text("this is no slide")
-    (slides / "cut.svs").write_bytes(drawn_slide.slide.read_bytes()[:20_000])
+    (slides / "cut.svs").write_bytes(small_slide.slide.read_bytes()[:20_000])
     (slides / "notes.txt").write_text("seen by nobody")
     arguments = ("run", slides, "--out", tmp_path / "out", "--workers", 2)
     done = pathopipe(*arguments, code=1)
@@ -129,43 +137,43 @@ def test_one_bad_slide_never_stops_the_others(drawn_slide, tmp_path):
 
     # the broken ones mended: the same command does just these
     for name in ("cut", "empty", "text"):
-        shutil.copy(drawn_slide.slide, slides / f"{name}.svs")
+        shutil.copy(small_slide.slide, slides / f"{name}.svs")
     made = (tmp_path / "out" / "good one é" / "cells.parquet").stat().st_mtime_ns
     pathopipe(*arguments)
     assert (tmp_path / "out" / "good one é" / "cells.parquet").stat().st_mtime_ns == made
     assert {row["status"] for row in summary(tmp_path / "out").values()} == {"complete"}
 
 
-def test_two_slides_of_one_stem_never_share_a_folder(drawn_slide, tmp_path):
+def test_two_slides_of_one_stem_never_share_a_folder(small_slide, tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        shutil.copy(drawn_slide.slide, tmp_path / name / "same.svs")
+        shutil.copy(small_slide.slide, tmp_path / name / "same.svs")
         pathopipe("run", tmp_path / name, "--out", tmp_path / "out", "--workers", 1)
     rows = summary(tmp_path / "out")
     assert len(rows) == 2
     assert len({row["slide"] for row in rows.values()}) == 2
 
 
-def test_dry_run_writes_nothing_and_tells_the_plan(drawn_slide, tmp_path):
-    done = pathopipe("run", drawn_slide.slide, "--out", tmp_path / "out", "--dry-run")
+def test_dry_run_writes_nothing_and_tells_the_plan(small_slide, tmp_path):
+    done = pathopipe("run", small_slide.slide, "--out", tmp_path / "out", "--dry-run")
     assert "drawn" in done.stdout
     assert "in all" in done.stdout
     assert not (tmp_path / "out").exists()
 
 
-def test_tile_stores_tissue_alone(drawn_slide, tmp_path):
+def test_tile_stores_tissue_alone(small_slide, tmp_path):
     import zarr
 
-    pathopipe("tile", drawn_slide.slide, "--out", tmp_path, "--workers", 1)
+    pathopipe("tile", small_slide.slide, "--out", tmp_path, "--workers", 1)
     group = zarr.open_group(tmp_path / "drawn" / "tiles.zarr", mode="r")
     assert group["0"].shape[0] == 3
     assert not (tmp_path / "drawn" / "cells.parquet").exists()
 
 
-def test_an_output_folder_in_use_is_refused(drawn_slide, tmp_path):
+def test_an_output_folder_in_use_is_refused(small_slide, tmp_path):
     import fcntl
 
     with open(tmp_path / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = pathopipe("run", drawn_slide.slide, "--out", tmp_path, "--workers", 1, code=1)
+        done = pathopipe("run", small_slide.slide, "--out", tmp_path, "--workers", 1, code=1)
     assert "another run is writing" in done.stderr

@@ -29,7 +29,7 @@ def untiled(drawn_slide, tmp_path_factory):
     return cells_of(drawn_slide.slide, tmp_path_factory.mktemp("untiled"), 2048)
 
 
-@pytest.mark.parametrize("tile_px", [256, 512, 1024])
+@pytest.mark.parametrize("tile_px", [320, 576, 1024])
 def test_every_nucleus_that_is_found_untiled_is_found_once_tiled(drawn_slide, untiled, tmp_path, tile_px):
     tiled = cells_of(drawn_slide.slide, tmp_path, tile_px)
     truth = read_outlines(drawn_slide.truth).outlines.to_shapely()

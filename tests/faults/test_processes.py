@@ -15,7 +15,7 @@ from pathopipe.engine.spec import EngineSpec
 from tests.support.cli import command, environment, pathopipe, results
 from tests.support.faults import DeadlyTile, draw, run
 
-OPTIONS = ("--set", "grid.tile_px=384", "--set", "store.chunk_px=128", "--set", "tissue.enabled=false")
+OPTIONS = ("--set", "grid.tile_px=448", "--set", "store.chunk_px=128", "--set", "tissue.enabled=false")
 ENDS_S = 60
 """How long the end of a run may take; seconds in truth, but for a machine with much else to do."""
 

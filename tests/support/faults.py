@@ -29,7 +29,7 @@ from tests.support.drawn_slides import halved, write_svs
 SIDE = 768
 TILES = 9
 SETTINGS = (
-    "grid.tile_px=384",
+    "grid.tile_px=448",
     "store.chunk_px=128",
     "tissue.enabled=false",
     "artefacts.enabled=false",

@@ -55,13 +55,13 @@ def test_a_tile_does_not_depend_on_its_neighbours_in_the_batch(predictor):
 
 
 def test_a_tile_shifted_by_the_stride_gives_the_same_nuclei(predictor):
-    image, _ = tissue(3, 448)
+    image, _ = tissue(3, 512)
     halo = predictor.card.halo_px
     whole = predictor.predict(image[np.newaxis])[0].outlines
-    part = predictor.predict(image[np.newaxis, 16 : 16 + 384, 24 : 24 + 384])[0].outlines
+    part = predictor.predict(image[np.newaxis, 16 : 16 + 448, 24 : 24 + 448])[0].outlines
     part = part.with_coords(part.coords + np.array([24, 16]))
     # what lies a halo and a nucleus inside both must be the same to a hundredth of a pixel
-    low, high = 24 + halo, 16 + 384 - halo
+    low, high = 24 + halo, 16 + 448 - halo
     pick = [each.take(((each.bounds() > low) & (each.bounds() < high)).all(axis=1)) for each in (whole, part)]
     assert len(pick[0]) > 20
     assert len(pick[0]) == len(pick[1])
@@ -80,7 +80,7 @@ def test_a_lower_min_score_finds_more(predictor):
 def test_the_card_is_complete():
     card = load_card(ModelSpec())
     assert card.mpp == 0.5
-    assert card.halo_px == 64
+    assert card.halo_px == 96
     assert card.stride_px == 8
     assert card.licence
     assert card.data
