@@ -80,7 +80,7 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         "nthreads": 1,
         "silence_logs": logging.CRITICAL,
         "dashboard_address": None,
-        "preload": ["pathopipe.engine.unhurried"],
+        "preload": ["pathopipe.engine.starting"],
     }
     described = {}
     for index in range(number):
