@@ -33,12 +33,12 @@ def percentile(values: Values, percent: float) -> float | None:
     number = int(counts.sum())
     if not number:
         return None
-    # NumPy reckons in the values' own type, float32, also where in the order the percentile is.
-    place = np.float32(number - 1) * (np.float32(percent) / np.float32(100))
+    place = (number - 1) * (percent / 100)
     low = math.floor(place)
     first, second = _ranked(values, counts, [low, min(low + 1, number - 1)])
-    part, step = place - np.float32(low), second - first
-    return float(first + step * part if part < 0.5 else second - step * (np.float32(1) - part))
+    # NumPy goes from the nearer of the two, the step between them in float32 and the part of it in float64.
+    part, step = place - low, float(second - first)
+    return float(np.float32(first + step * part if part < 0.5 else second - step * (1 - part)))
 
 
 def _upper(values: Values) -> NDArray[np.int64]:

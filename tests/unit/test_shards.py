@@ -24,7 +24,7 @@ def slides(*names: str) -> FoundSlides:
 
 def about(**changes):
     values = {"command": ["pathopipe"], "started": "t1", "finished": None, "config": {"grid": {"tile_px": 1024}}}
-    return values | {"model": {"sha256": "a"}, "machine": {"cores": 2}} | changes
+    return values | {"model": {"sha256": "a"}, "machine": {"cores": 2}, "arithmetic": "int8"} | changes
 
 
 @settings(deadline=None, max_examples=60)

@@ -86,7 +86,7 @@ class _Teacher(NamedTuple):
         """
         height, width = rgb.shape[:2]
         seen = look(self.net, rgb)
-        probability, foreground, _, *class_maps = seen.output.maps
+        probability, foreground, *class_maps = seen.output.maps
         low = min(images.unsure, self.file.decode.threshold)
         decoding = self.file.decode.model_copy(update={"threshold": low})
         longest = self.file.card.max_diameter_um / self.file.card.mpp
