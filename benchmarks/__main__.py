@@ -26,6 +26,7 @@ SPEED = ("decode", "store", "cost", "finish", "end_to_end", "memory", "estimates
 """Scripts that give rows (see rows.py), and sections of the page."""
 DATA = Path(os.environ.get("PATHOPIPE_TEST_DATA", HERE.parents[1] / "shared" / "data"))
 RESULTS: dict[str, tuple[str | Path, ...]] = {
+    "cropping": ("--side", "8192"),
     "seams": ("--size", "8000"),
     "kill": ("--size", "8000"),
     "soak": ("--kills", "20"),

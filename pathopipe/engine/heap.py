@@ -2,7 +2,7 @@
 
 The maps of a tile take tens of megabytes each. glibc asks the system for every such block anew and gives it back when
 it is freed, and the system fills each page with zeros as it is first touched: a fifth of the processor time of the
-network in 8-bit integers went there, more of a smaller network's (``python benchmarks/cost.py``).
+network in 8-bit integers went there (``python benchmarks/cost.py``).
 """
 
 from __future__ import annotations
