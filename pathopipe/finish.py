@@ -38,6 +38,11 @@ from pathopipe.store.instances import InstanceStore
 from pathopipe.tiling.spec import ArtefactSpec
 from pathopipe.tiling.tissue import Tissue
 
+NO_TISSUE = (
+    "No tissue was found, so nothing was analysed: look at overview.png. If there is some, analyse everything with "
+    "--set tissue.enabled=false."
+)
+
 
 def finish_slide(begun: Begun, engine: Executor) -> Record:
     """Put the cells of a slide's tiles together and write all results.
@@ -135,7 +140,7 @@ class Nuclei:
 
 
 def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: float | None) -> list[str]:
-    """Return what makes the result doubtful: too few nuclei, or nuclei that do not fit the stated resolution.
+    """Return what makes the result doubtful: no tissue, too few nuclei, or nuclei that do not fit the resolution.
 
     ``tissue_mm2`` is None where a part of the tissue was not analysed.
     """
@@ -151,7 +156,8 @@ def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: floa
         seen = np.array(found[0] if found else ())
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
-    return [doubt for doubt in (sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]
+    nothing = NO_TISSUE if begun.tissue.polygons.is_empty else None
+    return [doubt for doubt in (nothing, sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]
 
 
 def write_results(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import tifffile
 
 from tests.support.cli import pathopipe, summary
 
@@ -50,3 +52,17 @@ def test_a_real_slide_is_remarked_where_its_resolution_is_wrong_alone(real_data,
     pathopipe("run", slide, "--out", tmp_path, "--workers", 1, *stated)
     told = remarks(tmp_path, slide.stem)
     assert wrong in told[0] if wrong else told == []
+
+
+def test_a_slide_of_glass_alone_says_that_nothing_was_analysed(tmp_path):
+    slide = tmp_path / "glass.tif"
+    per_cm = 1e4 / 0.5
+    glass = np.full((600, 600, 3), 243, np.uint8)
+    tifffile.imwrite(
+        slide, glass, tile=(256, 256), photometric="rgb", resolution=(per_cm, per_cm), resolutionunit="CENTIMETER"
+    )
+    done = pathopipe("run", slide, "--out", tmp_path / "out", "--cluster", "serial")
+    (told,) = remarks(tmp_path / "out", "glass")
+    assert "No tissue was found" in told
+    assert f"warning: {told}" in done.stderr
+    assert summary(tmp_path / "out")["glass"]["remarks"] == told
