@@ -27,6 +27,7 @@ _FREE: Any = {
     "checkpoint_every": True,
     "checkpoint_minutes": True,
     "start": True,
+    "teaching": {"models"},
     "sets": {"__all__": {"folder", "slide", "annotations", "unlabelled", "teacher"}},
 }
 """May differ between the sittings of one run: where things lie and what carries them out, and the card's words."""

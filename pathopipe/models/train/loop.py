@@ -23,6 +23,7 @@ from pathopipe.models.train.record import Record
 from pathopipe.models.train.sample import Sample
 from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.state import State, begun, f1_of, take_step
+from pathopipe.models.train.teachers import Teachers
 from pathopipe.models.train.validate import validate
 from pathopipe.models.train.write import write_model
 
@@ -91,8 +92,9 @@ def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks
     torch.backends.cudnn.deterministic = True  # of several ways to convolve, one that sums in a fixed order
     bf16 = takes_bf16(spec.bf16, "cuda" if ranks.device.type == "cuda" else "cpu")
     record = Record(spec, samples, held_out)
-    checkpoint = Checkpoint(spec, [record.start_sha256, *record.digests])
+    checkpoint = Checkpoint(spec, [record.start_sha256, *record.teachers_sha256, *record.digests])
     state = begun(spec, ranks.device)
+    teachers = Teachers.of(spec, ranks.device)
     checkpoint.resume(state, ranks.device)
     if ranks.leads:
         spec.out.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def _train(spec: TrainSpec, samples: list[Sample], held_out: list[Sample], ranks
         lead.before(state)
     state.net.train()
     for batch in batches(spec, samples, state.step, ranks.rank, ranks.count) if not state.done(spec) else ():
-        loss = take_step(state, [part.to(ranks.device) for part in batch], spec, ranks, bf16)
+        loss = take_step(state, [part.to(ranks.device) for part in batch], spec, ranks, bf16, teachers)
         if ranks.leads:
             lead.after_step(state, loss)
         if ranks.agreed(state.done(spec)):

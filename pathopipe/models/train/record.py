@@ -25,7 +25,14 @@ from pathopipe.models.train.spec import TrainSpec
 from pathopipe.models.train.state import State
 from pathopipe.slide.identity import of_file, of_folder
 
-_OF_THIS_MACHINE = {"out": True, "start": True, "workers": True, "threads": True, "sets": True}
+_OF_THIS_MACHINE: Any = {
+    "out": True,
+    "start": True,
+    "workers": True,
+    "threads": True,
+    "sets": True,
+    "teaching": {"models"},
+}
 """Settings that the model file leaves out: they are paths, or do not change the weights."""
 
 
@@ -37,6 +44,7 @@ class Record:
         self.spec = spec
         self.digests = [set_digest(images) for images in spec.sets]
         self.start_sha256 = read_model_file(spec.start).card.sha256 if spec.start else None
+        self.teachers_sha256 = [model_file(ModelSpec(name=name)).card.sha256 for name in spec.teaching.models]
         self._trained, self._held_out = ([sample.id for sample in part] for part in (samples, held_out))
 
     def of_model(self) -> dict[str, Any]:
@@ -44,6 +52,7 @@ class Record:
         return {
             "settings": self.spec.model_dump(mode="json", exclude=_OF_THIS_MACHINE, exclude_defaults=True),
             "start_sha256": self.start_sha256,
+            **({"teachers_sha256": self.teachers_sha256} if self.teachers_sha256 else {}),
             "data": [
                 {"title": images.shown, "sha256": digest}
                 for images, digest in zip(self.spec.sets, self.digests, strict=True)
@@ -57,6 +66,7 @@ class Record:
         gpu = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else None
         values = {
             "settings": self.spec.model_dump(mode="json"),
+            "teachers_sha256": self.teachers_sha256,
             "data": [
                 {**images.model_dump(mode="json"), "sha256": digest}
                 for images, digest in zip(self.spec.sets, self.digests, strict=True)

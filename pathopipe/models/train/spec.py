@@ -34,6 +34,17 @@ class LossSpec(Spec):
     """Weight of the cross-entropy of the classes, over the pixels of nuclei whose class is known."""
 
 
+class TeachingSpec(Spec):
+    """Other models that the network learns from beside the labels; see :mod:`pathopipe.models.train.teachers`."""
+
+    models: tuple[str, ...] = ()
+    """Model files, or names of models such as nuclei; of the working resolution of the one that is trained."""
+    views: int = Field(4, ge=1, le=8)
+    """Turned and mirrored views of each patch that each of them looks at; their mean is learnt."""
+    weight: float = Field(1.0, ge=0)
+    """Of their word beside the labels, whose weight is 1."""
+
+
 class ValidationSpec(Spec):
     """How the held-out images are used during training; without held-out images nothing of it happens."""
 
@@ -94,6 +105,8 @@ class TrainSpec(Spec):
     """Measuring on the held-out images."""
     loss: LossSpec = LossSpec()
     """What is minimised."""
+    teaching: TeachingSpec = TeachingSpec()
+    """Models to learn from beside the labels."""
     learning_rate: float = Field(2e-3, gt=0)
     """Peak of the schedule."""
     schedule: Literal["cosine", "constant"] = "cosine"

@@ -13,6 +13,7 @@ from pathopipe.models.network import StarNet, normalised
 from pathopipe.models.train.losses import star_loss
 from pathopipe.models.train.ranks import Ranks
 from pathopipe.models.train.spec import TrainSpec
+from pathopipe.models.train.teachers import Teachers, teaching_loss
 
 _LEAST_RATE = 1e-6
 _STEEPEST = 5.0
@@ -83,7 +84,9 @@ def rate_at(step: int, spec: TrainSpec) -> float:
     return spec.learning_rate * warm * falling + _LEAST_RATE
 
 
-def take_step(state: State, batch: list[Tensor], spec: TrainSpec, ranks: Ranks, bf16: bool) -> float:
+def take_step(
+    state: State, batch: list[Tensor], spec: TrainSpec, ranks: Ranks, bf16: bool, teachers: Teachers | None = None
+) -> float:
     """Take one step on this process's part of a batch, with the others', and return the mean loss."""
     image, *truth = batch
     for group in state.optimiser.param_groups:
@@ -91,6 +94,9 @@ def take_step(state: State, batch: list[Tensor], spec: TrainSpec, ranks: Ranks, 
     with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
         out = state.net(normalised(image).contiguous(memory_format=torch.channels_last))
     loss = star_loss(out.float(), *truth, spec=spec.loss)
+    if teachers and teachers.nets:
+        said = teachers.surfaces(image, state.step)
+        loss = loss + spec.teaching.weight * teaching_loss(out.float(), said, spec.loss)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     loss = loss.detach()

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save
 
 from pathopipe.files import atomic_file
-from pathopipe.models.base import ModelCard
+from pathopipe.models.base import ModelCard, ModelSpec
 from pathopipe.models.card import DecodeSpec, metadata_of, read_model_file
+from pathopipe.models.load import model_file
 from pathopipe.models.network import STRIDE, StarNet, reach_px
 from pathopipe.models.train.spec import TrainSpec
 
@@ -51,11 +52,10 @@ def write_model(
 
 
 def _inherited(spec: TrainSpec) -> tuple[str, ...]:
-    """Return what the weights that it was begun from were trained on: their data are in the new ones too."""
-    if spec.start is None:
-        return ()
-    card = read_model_file(spec.start).card
-    return tuple(f"begun from {card.name} {card.version}: {line}" for line in card.data)
+    """Return what the models were trained on that it was begun from or taught by: their data are in it too."""
+    cards = [("begun from", read_model_file(spec.start).card)] if spec.start else []
+    cards += [("taught by", model_file(ModelSpec(name=name)).card) for name in spec.teaching.models]
+    return tuple(f"{how} {card.name} {card.version}: {line}" for how, card in cards for line in card.data)
 
 
 def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, Any]:
