@@ -1,11 +1,12 @@
 """What a whole run costs beside the bare model on the same pixels, what a second worker brings, what Dask costs.
 
-    python benchmarks/end_to_end.py [--folder DIR] [--side 20480] [--tissue 12288]
+    python benchmarks/end_to_end.py [--folder DIR]
 
-The run reads, stores, predicts, stitches, writes and reports; the bare model gets the same tissue tiles already in
-memory: without halo, and with it, as the run must show them so that cells at tile borders are right. A run's start
-(Python, torch, Dask, the model) is the same for every slide, so the ratio is also told of what a larger slide takes
-more than a small one. Processor time, but where wall time is the point.
+The run reads, stores, predicts, stitches, writes and reports, on the slide of ``large_slide.py`` (more than 100 tiles);
+``bare.py`` measures what is beside it: the float32 module as PyTorch runs it, which a user would otherwise take, and
+pathopipe's own model in the same 8 bits as the run, which leaves only what the run adds. A run's start (Python, torch,
+Dask, the model) is the same for every slide, so what a large slide takes more than a small one is told too. Processor
+time, but where wall time is the point: how many times as fast two workers are than one.
 """
 
 from __future__ import annotations
@@ -13,83 +14,80 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
+from bare import Bare, bare
 from command import Ran, pathopipe
-from repeated import repeated_slide
+from large_slide import BLOCK, SIDE, TISSUE
+from repeated import STEP_PX, repeated_slide
 from rows import Row, main
 
-from pathopipe.config import load_config
-from pathopipe.geometry import Box
-from pathopipe.models.load import load_card, load_predictor
-from pathopipe.slide.open import open_slide
-from pathopipe.store.tiles import TileStore
-from pathopipe.tiling.grid import TileGrid
-from pathopipe.tiling.tissue import find_tissue
-
-SMALL = 4096
-AT_ONCE = 32
-"""Tiles held in memory at a time."""
+TINY = (2 * STEP_PX, STEP_PX, STEP_PX)
+SMALL = (5 * STEP_PX, 4 * STEP_PX, STEP_PX)
+"""Side of the slide, of its tissue, of what is drawn."""
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
-    side, tissue = (8192, 4096) if given.quick else (given.side, given.tissue)
-    small = repeated_slide(given.folder, SMALL * 2, SMALL, SMALL)
-    large = repeated_slide(given.folder, side, tissue, SMALL)
-    bare = {slide: bare_model(slide) for slide in dict.fromkeys((small, large))}
-    ran = {slide: run(slide, given.folder, 1) for slide in bare}
-    tiles, bare_cpu, with_halo = bare[large]
+    tiny = repeated_slide(given.folder, *TINY)
+    large = tiny if given.quick else repeated_slide(given.folder, *(SMALL if given.small else (SIDE, TISSUE, BLOCK)))
+    beside = {slide: bare(slide) for slide in dict.fromkeys((tiny, large))}
+    ran = {slide: run(slide, given.folder, 1) for slide in beside}
+    alone = seconds(large, given.folder)["cells"]
+    yield from against_bare(ran[large], beside[large], large)
+    if large != tiny:
+        yield from without_start(ran[large], ran[tiny], beside[large], beside[tiny])
+    yield from doubled(f"{beside[large].tiles} tiles", large, given.folder, ran[large], alone)
+    if not (given.quick or given.small):
+        small = repeated_slide(given.folder, *SMALL)
+        one = run(small, given.folder, 1)
+        yield from doubled("25 tiles", small, given.folder, one, seconds(small, given.folder)["cells"])
+    yield from engine(beside[large].model / beside[large].tiles, 100 if given.quick else 2000)
+
+
+def against_bare(ran: Ran, beside: Bare, slide: Path) -> Iterator[Row]:
+    """Compare a run by one worker with the bare model."""
+    what = f"one worker, {slide.stem}, {beside.tiles} tiles, {beside.megapixels:.0f} MP of tissue: the whole command"
+    for reference, took, target in (
+        ("the float32 module as PyTorch runs it, on the same tiles in memory, nothing after it", beside.torch, 1.15),
+        ("pathopipe's model as the run has it, in the same arithmetic, to outlines, on those", beside.model, 1.15),
+        ("that on the tiles with their halo", beside.halo, None),
+    ):
+        yield Row(what, ran.cpu_seconds, "CPU s", f"{reference}: {took:.1f}", ran.cpu_seconds / took, at_most=target)
     yield Row(
-        f"one worker, {side} px slide, {tiles} tiles: the whole command",
-        ran[large].cpu_seconds,
+        "the floor: decoding the same pixels by the bare codec",
+        beside.codec,
         "CPU s",
-        f"bare model on the same tiles: {bare_cpu:.1f}",
-        ran[large].cpu_seconds / bare_cpu,
-        at_most=1.15,
-        note="start included",
+        f"pathopipe's model alone: {beside.model:.1f}",
+        beside.codec / beside.model,
+        note="what no run can do without, before a pixel is copied or a cell is written",
     )
-    if tiles > bare[small][0]:
-        more, bare_more = ran[large].cpu_seconds - ran[small].cpu_seconds, bare_cpu - bare[small][1]
-        yield Row(
-            f"the same, what {tiles - bare[small][0]} tiles more take",
-            more,
-            "CPU s",
-            f"bare model on those: {bare_more:.1f}",
-            more / bare_more,
-            at_most=1.15,
-            note="without the start",
-        )
-        halo = with_halo - bare[small][2]
-        yield Row(
-            "the same, beside the model on tiles with their halo",
-            more,
-            "CPU s",
-            f"bare model on those: {halo:.1f}",
-            more / halo,
-            at_most=1.15,
-            note=f"the halo alone: {halo / bare_more:.2f}×, less with larger tiles (grid.tile_px)",
-        )
-        start = ran[small].cpu_seconds - more / (tiles - bare[small][0]) * bare[small][0]
-        yield Row("start of a run with one worker: Python, torch, Dask, model, report", start, "CPU s")
-    one = seconds(large, given.folder)
-    two = run(large, given.folder, 2)
-    cells = seconds(large, given.folder)["cells"]
+
+
+def without_start(large: Ran, tiny: Ran, beside: Bare, beside_tiny: Bare) -> Iterator[Row]:
+    """Compare what a large slide takes more than a tiny one."""
+    more = large.cpu_seconds - tiny.cpu_seconds
+    tiles = beside.tiles - beside_tiny.tiles
+    for reference, took, target in (
+        ("pathopipe's model on those", beside.model - beside_tiny.model, 1.15),
+        ("that on the tiles with their halo", beside.halo - beside_tiny.halo, 1.15),
+    ):
+        yield Row(f"the same, what {tiles} tiles more take", more, "CPU s", f"{reference}: {took:.1f}", more / took,
+            at_most=target, note="without the start")  # fmt: skip
+    start = tiny.cpu_seconds - more / tiles * beside_tiny.tiles
+    yield Row("start of a run with one worker: Python, torch, Dask, model, report", start, "CPU s")
+
+
+def doubled(name: str, slide: Path, folder: Path, one: Ran, alone: float) -> Iterator[Row]:
+    """Run ``slide`` with two workers; ``alone`` are the seconds that one worker took for the tiles' part."""
+    two = run(slide, folder, 2)
+    cells = seconds(slide, folder)["cells"]
+    yield Row(f"two workers, {name}: the tiles' part", cells, "s", f"one worker: {alone:.1f}", alone / cells,
+        at_least=1.8, note="times as fast")  # fmt: skip
     yield Row(
-        "two workers, the tiles' part",
-        cells,
-        "s",
-        f"one worker: {one['cells']:.1f}",
-        one["cells"] / cells,
-        at_least=1.8,
-        note="times as fast",
-    )
-    whole = ran[large].seconds
-    yield Row("two workers, the whole command", two.seconds, "s", f"one worker: {whole:.1f}", whole / two.seconds)
-    yield from engine(bare_cpu / tiles, 100 if given.quick else 2000)
+        f"two workers, {name}: the whole command", two.seconds, "s", f"one worker: {one.seconds:.1f}",
+        one.seconds / two.seconds, note="the start does not halve",
+    )  # fmt: skip
 
 
 def run(slide: Path, folder: Path, workers: int) -> Ran:
@@ -102,32 +100,6 @@ def seconds(slide: Path, folder: Path) -> dict[str, float]:
     """Return the stages' seconds of the latest run."""
     record = json.loads((folder / "out" / slide.stem / "slide.json").read_text(encoding="utf-8"))
     return dict(record["seconds"])
-
-
-def bare_model(path: Path) -> tuple[int, float, float]:
-    """Return the number of tissue tiles, and the model's CPU seconds on their cores and on all that they read."""
-    cv2.setNumThreads(1)
-    config = load_config(model={"device": "cpu"})
-    card = load_card(config.model)
-    predictor = load_predictor(config.model)
-
-    def spent(boxes: list[Box]) -> float:
-        predictor.predict(store.read(boxes[0])[np.newaxis])  # the first pass sets up kernels and buffers
-        total = 0.0
-        for start in range(0, len(boxes), AT_ONCE):
-            pixels = [store.read(box)[np.newaxis] for box in boxes[start : start + AT_ONCE]]
-            began = time.process_time()
-            for each in pixels:
-                predictor.predict(each)
-            total += time.process_time() - began
-        return total
-
-    with open_slide(str(path), config.slide) as slide:
-        frame = slide.info.frame(card.mpp)
-        grid = TileGrid.cover(frame.width, frame.height, config.grid, card.halo_px, card.stride_px)
-        tiles = grid.touching(find_tissue(slide, config.tissue, config.artefacts), frame)
-        store = TileStore.open(None, slide, frame, config.store)
-        return len(tiles), spent([tile.core for tile in tiles]), spent([tile.read for tile in tiles])
 
 
 def nothing(item: int) -> int:
@@ -169,8 +141,7 @@ def engine(tile_cpu: float, items: int) -> Iterator[Row]:
 
 
 def more_options(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--side", type=int, default=20_480, help="of the slide, in level-0 pixels")
-    options.add_argument("--tissue", type=int, default=16_384, help="side of its tissue")
+    options.add_argument("--small", action="store_true", help="the slide of 25 tiles in place of the large one")
 
 
 if __name__ == "__main__":
