@@ -17,67 +17,60 @@ from pathopipe.models.train.classes import NOT_ANNOTATED, Marks, tells_classes
 from pathopipe.models.train.drawn import draw, interior
 from pathopipe.models.train.noise import Field, Rng, bands, eosin, flakes, smooth, smudges
 from pathopipe.models.train.sample import Sample
+from pathopipe.models.train.spec import AugmentSpec
 
-_SCALE_LOW, _SCALE_HIGH = 0.72, 2.0
-_OWN_COLOURS = 0.12
-_BANDS = 0.2
-_FLAKES = 0.4
-_SMUDGES = 0.3
-_VEILED = 0.35
-_IMMUNE = 0.1
-_PASTED = 0.35
-_DRAWN_IN = 0.4
-_STRETCHED = 0.25
-_WRINKLED = 0.15
-_UNEVEN = 0.4
 Labels = NDArray[np.int32]
 Image = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Rgb = NDArray[np.uint8]
 
 
-def real_patch(rng: Rng, sample: Sample, size: int, donor: Sample | None = None) -> tuple[Rgb, Labels, Marks]:
+def real_patch(
+    rng: Rng, sample: Sample, size: int, spec: AugmentSpec, donor: Sample | None = None
+) -> tuple[Rgb, Labels, Marks]:
     """Return a patch of ``sample``: (size, size, 3), its labels and its marks (size, size).
 
     Some patches get nuclei of ``donor``, or drawn ones, between their own ("copy-paste", Ghiasi et al. 2021, in stain
     amounts).
     """
-    map_x, map_y = _warp(rng, sample, size)
+    map_x, map_y = _warp(rng, sample, size, spec)
     labels = _mirrored_labels(sample.labels, map_x, map_y)
     marks = _mirrored_marks(sample, map_x, map_y)
-    if rng.random() < _OWN_COLOURS:
+    if rng.random() < spec.own_colours:
         return _photograph(rng, _look_up(sample.rgb, map_x, map_y)), labels, marks
     amount = _look_up(sample.amount, map_x, map_y)
     ground = sample.ground * rng.uniform(0, 1.2)
     stroma = np.minimum(amount, ground * 1.5)
     amount = np.maximum(amount - ground, 0)
     if not tells_classes(marks):  # a class may show in just what these change
-        if rng.random() < _PASTED:
-            _paste(rng, amount, labels, *_others(rng, size, donor))
-        if rng.random() < _UNEVEN:
+        if rng.random() < spec.paste:
+            _paste(rng, amount, labels, *_others(rng, size, spec, donor))
+        if rng.random() < spec.uneven:
             amount = _uneven(rng, amount, labels)
-        if rng.random() < 0.35:
+        if rng.random() < spec.retexture:
             amount = _retextured(rng, amount, labels)
-    return _photograph(rng, _render(rng, amount, stroma, labels)), labels, marks
+        if rng.random() < spec.grain:
+            amount = _grained(rng, amount)
+    return _photograph(rng, _render(rng, amount, stroma, labels, spec)), labels, marks
 
 
-def drawn_patch(rng: Rng, size: int) -> tuple[Rgb, Labels]:
+def drawn_patch(rng: Rng, size: int, spec: AugmentSpec) -> tuple[Rgb, Labels]:
     """Return a patch drawn from nothing: (size, size, 3) and its labels (size, size)."""
     amount, labels = draw(rng, size)
-    if rng.random() < _FLAKES:
-        return _photograph(rng, _flaked(rng, amount, labels)), labels
-    return _photograph(rng, _render(rng, amount, np.zeros_like(amount), labels)), labels
+    if rng.random() < spec.flakes:
+        return _photograph(rng, _flaked(rng, amount, labels, spec)), labels
+    return _photograph(rng, _render(rng, amount, np.zeros_like(amount), labels, spec)), labels
 
 
-def _warp(rng: Rng, sample: Sample, size: int) -> tuple[Field, Field]:
+def _warp(rng: Rng, sample: Sample, size: int, spec: AugmentSpec) -> tuple[Field, Field]:
     """Return where in the image every pixel of the patch comes from: rotation, flip, scale, elastic."""
-    factor = sample.scale * np.exp(rng.uniform(np.log(_SCALE_LOW), np.log(_SCALE_HIGH)))
+    factor = sample.scale * np.exp(rng.uniform(*np.log(spec.scale)))
     angle, flip = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
     aspect = np.exp(rng.normal(0, 0.08))
-    if rng.random() < _STRETCHED:  # spindles are rare in the images: others are drawn out to such
+    if rng.random() < spec.stretch:  # spindles are rare in the images: others are drawn out to such
         aspect = np.exp(rng.uniform(0.15, 0.5))
     y, x = (np.mgrid[:size, :size] - (size - 1) / 2).astype(np.float32)
     if rng.random() < 0.6:
-        bend = rng.uniform(2.5, 4.5) if rng.random() < _WRINKLED else rng.uniform(0.5, 3.0)
+        bend = rng.uniform(2.5, 4.5) if rng.random() < spec.wrinkle else rng.uniform(0.5, 3.0)
         x = x + smooth(rng, size, 40) * bend
         y = y + smooth(rng, size, 40) * bend
     height, width = sample.labels.shape
@@ -120,11 +113,11 @@ def _mirrored_labels(labels: Labels, map_x: Field, map_y: Field) -> Labels:
     return np.asarray((np.cumsum(present) * present)[ids], np.int32)
 
 
-def _others(rng: Rng, size: int, donor: Sample | None) -> tuple[Field, Labels]:
+def _others(rng: Rng, size: int, spec: AugmentSpec, donor: Sample | None) -> tuple[Field, Labels]:
     """Return the haematoxylin amount and the labels of nuclei to be pasted: of ``donor``, or drawn."""
-    if donor is None or rng.random() < _DRAWN_IN:
+    if donor is None or rng.random() < spec.paste_drawn:
         return draw(rng, size)
-    map_x, map_y = _warp(rng, donor, size)
+    map_x, map_y = _warp(rng, donor, size, spec)
     amount = np.maximum(_look_up(donor.amount, map_x, map_y) - donor.ground, 0)
     return amount, _mirrored_labels(donor.labels, map_x, map_y)
 
@@ -153,6 +146,15 @@ def _uneven(rng: Rng, amount: Field, labels: Labels) -> Field:
     return np.asarray(amount * cv2.GaussianBlur(factors[labels], (0, 0), 0.7), np.float32)
 
 
+def _grained(rng: Rng, amount: Field) -> Field:
+    """Return ``amount`` with chromatin of several sizes, as sharp slides show it and enlarged images do not."""
+    size = len(amount)
+    field = np.zeros((size, size), np.float32)
+    for grain in (1.5, 2.5, 4.0, 6.0):
+        field += smooth(rng, size, grain) * rng.uniform(0, 0.22)
+    return np.asarray(amount * np.exp(np.clip(field, -1.2, 1.0)), np.float32)
+
+
 def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:
     """Return ``amount`` with half of the nuclei given another interior, such as pale with a dark rim."""
     amount = amount.copy()
@@ -171,7 +173,7 @@ def _retextured(rng: Rng, amount: Field, labels: Labels) -> Field:
     return np.asarray(cv2.GaussianBlur(amount, (0, 0), 0.6), np.float32)
 
 
-def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
+def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels, spec: AugmentSpec) -> Field:
     """Return RGB (size, size, 3), 0 to 255: haematoxylin ``amount`` and eosin rendered with random stains."""
     size = len(amount)
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
@@ -182,16 +184,16 @@ def _render(rng: Rng, amount: Field, stroma: Field, labels: Labels) -> Field:
     plasma *= 1 - np.clip(nuclear * rng.uniform(0.3, 1.0), 0, 0.9)
     if rng.random() < 0.5:  # haze: haematoxylin that lies everywhere, or basophilic plasma
         nuclear = nuclear + np.maximum(smooth(rng, size, rng.uniform(4, 50)) * 0.06 + rng.uniform(0, 0.2), 0)
-    if rng.random() < 0.35:
+    if rng.random() < spec.dark_stroma:
         nuclear = nuclear + stroma * rng.uniform(0, 0.8)
-    if rng.random() < _BANDS:  # dark like nuclei, but none: keratin, folds, smears
+    if rng.random() < spec.bands:  # dark like nuclei, but none: keratin, folds, smears
         nuclear = nuclear + bands(rng, size) * rng.uniform(0.15, 1.1) * (labels == 0)
-    if rng.random() < _SMUDGES:
+    if rng.random() < spec.smudges:
         nuclear = nuclear + smudges(rng, size) * rng.uniform(0.15, 0.8) * (labels == 0)
-    if rng.random() < _VEILED:  # what lies above and below the focus, and basophilic plasma around the nuclei
+    if rng.random() < spec.veil:  # what lies above and below the focus, and basophilic plasma around the nuclei
         veil = np.asarray(cv2.GaussianBlur(nuclear, (0, 0), rng.uniform(3, 12)), np.float64)
         nuclear = nuclear + veil * rng.uniform(0.1, 0.7)
-    immune = rng.random() < _IMMUNE
+    immune = rng.random() < spec.immune
     other = _immunostain(rng, nuclear, plasma, labels, h) if immune else plasma[..., None] * e
     density = nuclear[..., None] * h + other
     glass = rng.uniform(225, 255) * (1 + rng.normal(0, 0.012, 3))
@@ -209,14 +211,14 @@ def _immunostain(rng: Rng, nuclear: Image, plasma: Field, labels: Labels, h: Fie
     return np.asarray(plasma[..., None] * brown * rng.uniform(0.1, 1.5), np.float32)
 
 
-def _flaked(rng: Rng, amount: Field, labels: Labels) -> Field:
+def _flaked(rng: Rng, amount: Field, labels: Labels, spec: AugmentSpec) -> Field:
     """Return RGB as :func:`_render`, a part of it covered by keratin; the nuclei below lose their ``labels``."""
     size = len(amount)
     cover = np.clip((smooth(rng, size, rng.uniform(60, 200)) + rng.uniform(-0.8, 1.2)) * rng.uniform(3, 20), 0, 1)
     hidden = np.unique(labels[cover > 0.1])
     below = np.isin(labels, hidden)
     labels[below] = 0
-    rgb = _render(rng, amount * ~below, np.zeros_like(amount), labels)
+    rgb = _render(rng, amount * ~below, np.zeros_like(amount), labels, spec)
     layers = (flakes(rng, size) * cover)[..., None]
     h = _vector(rng, (0.48, 0.78), (0.55, 0.80), (0.18, 0.50))
     e = _vector(rng, (0.02, 0.28), (0.75, 1.0), (0.08, 0.50))

@@ -40,12 +40,12 @@ class Patches(Dataset[Item]):
         rng = np.random.default_rng((self.spec.seed, index))
         size = self.spec.patch_px
         if not self.samples or rng.random() < self.spec.drawn:
-            rgb, labels = drawn_patch(rng, size)
+            rgb, labels = drawn_patch(rng, size, self.spec.augment)
             marks = np.full(labels.shape, UNKNOWN, np.uint8)
         else:
             sample = self.samples[int(rng.choice(len(self.samples), p=self.chances))]
             donor = self.samples[int(rng.choice(len(self.samples), p=self.chances))]
-            rgb, labels, marks = real_patch(rng, sample, size, donor)
+            rgb, labels, marks = real_patch(rng, sample, size, self.spec.augment, donor)
         target = targets(labels, self.spec.net.rays, rng)
         marked = marks[::OUTPUT_STRIDE, ::OUTPUT_STRIDE].astype(np.float32)
         maps = np.stack([target.probability, target.foreground, target.boundary, marked])

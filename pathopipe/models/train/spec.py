@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from pathopipe.models.base import Switch
 from pathopipe.models.network import NetSpec
 from pathopipe.models.train.sets import TrainingSet
 from pathopipe.spec import Spec
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(gt=0)]
 
 
 class LossSpec(Spec):
@@ -32,6 +35,47 @@ class LossSpec(Spec):
     """Weight of the error of the radial distances."""
     classes: float = Field(0.5, ge=0)
     """Weight of the cross-entropy of the classes, over the pixels of nuclei whose class is known."""
+
+
+class AugmentSpec(Spec):
+    """How far patches go from the images: shares of the patches that something is done to."""
+
+    scale: tuple[Scale, Scale] = (0.72, 2.0)
+    """Least and largest factor that a patch is scaled by, beyond what brings it to the working resolution."""
+    own_colours: Share = 0.12
+    """Keep the image's own colours; all others are stained anew."""
+    stretch: Share = 0.1
+    """Nuclei drawn out to spindles."""
+    wrinkle: Share = 0.1
+    """Bent more than others."""
+    paste: Share = 0.1
+    """Nuclei of another image, or drawn ones, between their own."""
+    paste_drawn: Share = 0.4
+    """Of those: drawn ones."""
+    uneven: Share = 0.1
+    """Every nucleus darker or paler by a factor of its own."""
+    retexture: Share = 0.1
+    """Half of the nuclei with another interior, such as pale with a dark rim."""
+    grain: Share = 0.3
+    """Chromatin of several sizes, as sharp slides show it and enlarged images do not."""
+    dark_stroma: Share = 0.1
+    """What lies between the nuclei takes haematoxylin too."""
+    bands: Share = 0.05
+    """Long dark bands that are no nuclei, as keratin and folds."""
+    smudges: Share = 0.05
+    """Soft dark blobs that are no nuclei, as what lies out of focus."""
+    veil: Share = 0.1
+    """A blurred shadow of the nuclei around them."""
+    immune: Share = 0.05
+    """DAB in some nuclei, or around them, instead of eosin."""
+    flakes: Share = 0.4
+    """Of drawn patches: partly covered by keratin."""
+
+    @model_validator(mode="after")
+    def _scale_rises(self) -> Self:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"augment.scale: the least factor comes first, not {self.scale}")
+        return self
 
 
 class TeachingSpec(Spec):
@@ -105,6 +149,8 @@ class TrainSpec(Spec):
     """Measuring on the held-out images."""
     loss: LossSpec = LossSpec()
     """What is minimised."""
+    augment: AugmentSpec = AugmentSpec()
+    """How patches are altered."""
     teaching: TeachingSpec = TeachingSpec()
     """Models to learn from beside the labels."""
     learning_rate: float = Field(2e-3, gt=0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from pathopipe.models.train import TrainSpec, augment
-from pathopipe.models.train.augment import drawn_patch, real_patch
+from pathopipe.models.train import TrainSpec
+from pathopipe.models.train.augment import _grained, drawn_patch, real_patch
 from pathopipe.models.train.classes import NOT_ANNOTATED, UNKNOWN
 from pathopipe.models.train.drawn import draw
 from pathopipe.models.train.patches import Patches
 from pathopipe.models.train.sample import Sample, sample_of
+from pathopipe.models.train.spec import AugmentSpec
 
 
 def disc_at(x: int, y: int, side: int) -> Sample:
@@ -23,9 +25,10 @@ def disc_at(x: int, y: int, side: int) -> Sample:
     return sample_of("disc", rgb, labels.astype(np.int32), marks, 1.0, 1.0)
 
 
-def test_a_nucleus_that_the_edge_cuts_is_not_learnt_beside_its_mirror_image(monkeypatch):
-    monkeypatch.setattr(augment, "_PASTED", 0.0)
-    patches = [real_patch(np.random.default_rng(seed), disc_at(0, 40, 80), 128) for seed in range(12)]
+def test_a_nucleus_that_the_edge_cuts_is_not_learnt_beside_its_mirror_image():
+    patches = [
+        real_patch(np.random.default_rng(seed), disc_at(0, 40, 80), 128, AugmentSpec(paste=0)) for seed in range(12)
+    ]
     assert any((labels > 0).any() for _, labels, _ in patches)
     for _, labels, marks in patches:
         assert np.array_equal(labels > 0, marks == NOT_ANNOTATED)
@@ -33,14 +36,14 @@ def test_a_nucleus_that_the_edge_cuts_is_not_learnt_beside_its_mirror_image(monk
 
 def test_a_whole_nucleus_is_learnt_in_every_mirror_image():
     for seed in range(12):
-        _, labels, marks = real_patch(np.random.default_rng(seed), disc_at(40, 40, 80), 128)
+        _, labels, marks = real_patch(np.random.default_rng(seed), disc_at(40, 40, 80), 128, AugmentSpec())
         assert (labels > 0).any()
         assert not (marks == NOT_ANNOTATED).any()
 
 
 def test_a_cut_nucleus_is_learnt_where_no_mirror_image_is_in_sight():
     large = disc_at(0, 400, 800)
-    patches = [real_patch(np.random.default_rng(seed), large, 64) for seed in range(20)]
+    patches = [real_patch(np.random.default_rng(seed), large, 64, AugmentSpec()) for seed in range(20)]
     assert any(not (marks == NOT_ANNOTATED).any() for _, _, marks in patches)
 
 
@@ -58,7 +61,7 @@ def test_distances_weigh_nothing_where_nothing_is_known():
 @pytest.mark.parametrize("seed", range(12))
 def test_pasted_nuclei_lie_on_no_other(seed):
     sample = disc_at(40, 40, 80)
-    rgb, labels, marks = real_patch(np.random.default_rng(seed), sample, 128, sample)
+    rgb, labels, marks = real_patch(np.random.default_rng(seed), sample, 128, AugmentSpec(paste=1), sample)
     assert rgb.shape == (128, 128, 3)
     assert labels.shape == marks.shape == (128, 128)
     assert labels.min() == 0
@@ -83,5 +86,34 @@ def test_drawn_nuclei_include_long_and_bent_ones():
 
 
 def test_a_drawn_patch_is_the_same_for_the_same_random_numbers():
-    first, second = (drawn_patch(np.random.default_rng(7), 96) for _ in range(2))
+    first, second = (drawn_patch(np.random.default_rng(7), 96, AugmentSpec()) for _ in range(2))
     assert all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
+
+
+def test_every_alteration_changes_patches_and_none_their_shape():
+    shares = [name for name in AugmentSpec.model_fields if name != "scale"]
+    calm = dict.fromkeys(shares, 0.0)
+    sample = disc_at(40, 40, 80)
+    for name in shares:
+        if name == "paste_drawn":  # only says what is pasted
+            continue
+        pair = []
+        for share in (0.0, 1.0):
+            spec = AugmentSpec(**{**calm, name: share})
+            rng = np.random.default_rng(3)
+            rgb = drawn_patch(rng, 96, spec)[0] if name == "flakes" else real_patch(rng, sample, 96, spec, sample)[0]
+            assert rgb.shape == (96, 96, 3)
+            pair.append(rgb.astype(int))
+        assert np.abs(pair[0] - pair[1]).max() > 8, name
+
+
+def test_grain_leaves_the_mean_amount_about_as_it_is():
+    amount = np.full((128, 128), 0.5, np.float32)
+    grained = _grained(np.random.default_rng(1), amount)
+    assert grained.std() > 0.02
+    assert grained.mean() == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_scale_that_falls_is_refused():
+    with pytest.raises(ValidationError, match="least factor comes first"):
+        AugmentSpec(scale=(2.0, 0.5))
