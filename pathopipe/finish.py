@@ -42,6 +42,8 @@ NO_TISSUE = (
     "No tissue was found, so nothing was analysed: look at overview.png. If there is some, analyse everything with "
     "--set tissue.enabled=false."
 )
+_LOOK_PX = 2048
+"""Side of the field that is looked at again for the scale check, at most: some thousand nuclei where they are dense."""
 
 
 def finish_slide(begun: Begun, engine: Executor) -> Record:
@@ -148,7 +150,7 @@ def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: floa
     seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
     if zoom is not None:
         # One tile more for the model, whatever the zoom.
-        side_um = (job.config.grid.tile_px - 2 * job.card.halo_px) * job.card.mpp / zoom
+        side_um = (min(job.config.grid.tile_px, _LOOK_PX) - 2 * job.card.halo_px) * job.card.mpp / zoom
         look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
         found: list[tuple[float, ...]] = []
         task = LookAgain(begun.source, job.config.model)

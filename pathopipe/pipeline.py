@@ -181,7 +181,9 @@ def analyse_tiles(
     task = predict_tiles(job, source, instances)
     with clock.stage("cells", len(tiles), len(tiles) - len(missing)):
         try:
-            failed = run_tiles(task, missing, job.batch_tiles, engine, clock)
+            # The largest first, so that no worker is left with one while the others have nothing more to do.
+            ordered = sorted(missing, key=lambda tile: -tile.read.area)
+            failed = run_tiles(task, ordered, job.batch_tiles, engine, clock)
         except OutputDiskError as error:
             left = instances.missing(tiles)
             doubt = shortage([tile.core for tile in left], job.config.store.keep, job.folder.path)

@@ -35,7 +35,7 @@ _STEP_PX = 64
 class GridSpec(Spec):
     """How the slide is cut into tiles."""
 
-    tile_px: int = Field(2048, ge=64, le=16384)
+    tile_px: int = Field(3072, ge=64, le=16384)
     """Most that the side of what a tile reads may be, halo included, in working pixels."""
     halo_px: int | None = Field(None, ge=0)
     """Context around a tile's core in working pixels; None takes what the model asks for."""
