@@ -74,7 +74,8 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """Return the worker processes that ``process`` has started."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        # Those that were forked from the process that has imported what they need.
+        return [child for child in children if child.ppid() != process.pid]
     except psutil.Error:
         return []
 

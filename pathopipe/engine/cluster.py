@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import urllib.request
@@ -14,6 +15,7 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.cluster_file import BATCH_SYSTEMS, ClusterFile, read_cluster_file
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.engine.spec import EngineSpec
+from pathopipe.engine.starting import METHOD, import_ahead
 from pathopipe.errors import ClusterError, ConfigError, MissingDependencyError
 from pathopipe.models.device import processes_per_gpu
 
@@ -24,6 +26,14 @@ _EXTRAS = {"ssh": "ssh", "kubernetes": "kubernetes"} | dict.fromkeys(BATCH_SYSTE
 """By kind of cluster, the extra that installs what it needs."""
 _BOUNDS = {True: ("minimum_jobs", "maximum_jobs"), False: ("minimum", "maximum")}
 """What dask calls the bounds of adaptive scaling, on a batch system and elsewhere."""
+_QUIET = {
+    "distributed.worker.profile.enabled": False,  # looks at a worker's stack every 10 ms, for the dashboard
+    "distributed.admin.tick.interval": "1s",  # 20 ms, in every worker, its nanny and the scheduler
+    "distributed.admin.system-monitor.interval": "10s",  # 500 ms, in all of them too
+    "distributed.worker.memory.monitor-interval": "500ms",  # 100 ms, in workers and nannies
+    "distributed.client.scheduler-info-interval": "10s",  # 2 s
+}
+"""How seldom dask looks at itself, beside what it does by default: local workers have the cores that it would take."""
 
 
 def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
@@ -72,8 +82,10 @@ def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
 
 
 def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Executor:
+    import dask.config
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
+    import_ahead()
     number = workers or _default_workers(gpus)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
     options: dict[str, Any] = {
@@ -94,9 +106,22 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         "options": {"allowed_failures": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"},
     }
     with ExitStack() as owned:
-        cluster = owned.enter_context(SpecCluster(described, scheduler=scheduler, silence_logs=False))
+        # As long as the cluster is there: a worker that replaces another reads them anew.
+        owned.enter_context(dask.config.set({**_QUIET, "distributed.worker.multiprocessing-method": METHOD}))
+        cluster = owned.enter_context(SpecCluster(scheduler=scheduler, silence_logs=False))
+        cluster.worker_spec.update(described)
+        starting = asyncio.run_coroutine_threadsafe(_started_workers(cluster), cluster.loop.asyncio_loop)
         client = owned.enter_context(Client(cluster))
-        _wait_for_workers(client, number, spec.start_timeout_s, "this machine")
+
+        def awaited() -> None:
+            try:
+                starting.result(spec.start_timeout_s)
+            except RuntimeError as error:
+                raise ClusterError(f"workers do not start on this machine: {error}") from error
+            except TimeoutError:
+                pass  # told below
+            _wait_for_workers(client, number, spec.start_timeout_s, "this machine")
+
         what = f"{number} GPU process{'es' * (number > 1)}" if gpus else f"{number} process{'es' * (number > 1)}"
         return _dask(
             client,
@@ -106,7 +131,12 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
             f"{what} on this machine",
             lambda: cluster.scale(number),
             elsewhere=False,
+            awaited=awaited,
         )
+
+
+async def _started_workers(cluster: Any) -> None:
+    await cluster
 
 
 def _address(spec: EngineSpec, address: str, gpu: bool) -> Executor:
@@ -171,13 +201,15 @@ def _dask(
     description: str,
     refill: Callable[[], object] | None = None,
     elsewhere: bool = True,
+    awaited: Callable[[], object] | None = None,
 ) -> Executor:
     from pathopipe.engine.dask import DaskExecutor
 
     if elsewhere and (link := _dashboard(client)):
         description += f" (dashboard: {link})"
     resources = {"GPU": 1.0} if gpu else {}
-    return DaskExecutor(client, owned, spec.in_flight, resources, description, spec.start_timeout_s, refill, elsewhere)
+    patience_s = spec.start_timeout_s
+    return DaskExecutor(client, owned, spec.in_flight, resources, description, patience_s, refill, elsewhere, awaited)
 
 
 def _dashboard(client: Client) -> str | None:

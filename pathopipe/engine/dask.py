@@ -24,6 +24,8 @@ from pathopipe.models.arithmetic import Arithmetic
 
 _LOOK_EVERY_S = 5.0
 """How often a wait for results is interrupted to see whether workers are missing."""
+_COUNT_EVERY_S = 5.0
+"""How often workers are counted, which costs as much as a task."""
 
 
 class DaskExecutor:
@@ -48,6 +50,9 @@ class DaskExecutor:
         while it starts, nor, on a busy machine, one that takes longer than 15 s to start.
     elsewhere : bool
         Whether workers run on other machines, or were started by others.
+    awaited : callable, optional
+        Waits for workers that are still starting, and raises ClusterError if they do not come; called before they are
+        needed first, so that the run can do something else until then.
     """
 
     beside = True
@@ -62,11 +67,13 @@ class DaskExecutor:
         patience_s: float,
         refill: Callable[[], object] | None = None,
         elsewhere: bool = True,
+        awaited: Callable[[], object] | None = None,
     ) -> None:
         self.description = description
         self.elsewhere = elsewhere
         self._crew = Crew(client, resources, patience_s)
         self._refill = refill
+        self._awaited = awaited
         self._client = client
         self._owned = owned
         self._in_flight = in_flight
@@ -76,7 +83,10 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Number of workers now."""
+        """Number of workers now; where they are still starting, it waits for them."""
+        if self._awaited:
+            self._awaited()
+            self._awaited = None
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def require(self, needs: Needs, say: Callable[[str], None]) -> tuple[Arithmetic, ...]:
@@ -156,8 +166,7 @@ class DaskExecutor:
     def _room(self, flying: dict[Future[Any], Any]) -> int:
         if not self._alone.begin(wait=not flying):
             return 0
-        # Workers of a cluster come and go, but asking the scheduler costs more than a task: once a second will do.
-        if time.monotonic() - self._counted > 1:
+        if time.monotonic() - self._counted > _COUNT_EVERY_S:  # workers of a cluster come and go
             with suppress(OSError):  # of a scheduler that went away: its futures tell (Crew.wait)
                 self._known = max(1, self.workers)
             self._counted = time.monotonic()

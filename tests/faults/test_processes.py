@@ -49,6 +49,11 @@ def session(leader: int) -> list[psutil.Process]:
     return found
 
 
+def workers_of(process) -> list[psutil.Process]:
+    """The workers of the run: each was forked from the process that has imported what they need."""
+    return [each for each in session(process.pid) if each.ppid() not in (process.pid, os.getpid())]
+
+
 def heed_ctrl_c() -> None:
     """Undo that a shell has what it starts in the background ignore Ctrl-C, as these tests may have been."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -103,7 +108,7 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
 
     with subprocess.Popen(arguments, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL) as process:
         wait_for_tiles(process, tmp_path, len(kept) + 2)
-        workers = [each for each in session(process.pid) if "spawn_main" in " ".join(each.cmdline())]
+        workers = workers_of(process)
         if workers:  # else it was faster
             workers[0].kill()
         assert process.wait(300) == 0
