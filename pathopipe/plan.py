@@ -42,8 +42,10 @@ _BATCHES_PER_WORKER = 3
 # Measured with benchmarks/finish.py and benchmarks/estimates.py: what comes after the tiles.
 _FINISH_S = 1.5
 """The overview, the scores, the check of the resolution, the report."""
-_CELL_S = 25e-6
-"""Stitching a cell and writing it."""
+_OWN_CELL_S = 15e-6
+"""Stitching a cell, and what this process does to have it written."""
+_WORKERS_CELL_S = 45e-6
+"""Writing a cell, by one worker."""
 _CELL_FILE_BYTES = 420.0
 """A cell in ``cells.geojson.zip`` and ``cells.parquet``."""
 _CELL_BYTES = 150.0
@@ -61,6 +63,8 @@ class Plan:
     tiles: int
     seconds: float
     """By the clock, by all workers of the run, without their start."""
+    behind_seconds: float
+    """What of these the coordinating process does after the tiles, while workers are at the next slide's."""
     disk_bytes: float
     """Size of the slide's folder."""
     cells: float
@@ -91,6 +95,8 @@ class Planner:
         self.workers = expected_workers(config.engine, gpus)
         """Of the run that is planned."""
         here = _runs_here(config.engine)
+        a_core_each = expected_workers(EngineSpec(cluster="local"), ())
+        self._crowded = here and self.workers >= a_core_each
         spec = config.engine if here else EngineSpec(cluster="local", workers=1)
         began = time.perf_counter()
         self._owned = ExitStack()
@@ -100,6 +106,18 @@ class Planner:
         self._worker_bytes: list[int] = []
         self.start_seconds = time.perf_counter() - began
         """How long workers take to start and to load the model, as far as it was seen yet."""
+
+    def seconds(self, plans: Sequence[Plan]) -> float:
+        """Return how long a run over the slides of ``plans`` would take, with the workers' start.
+
+        A slide is finished while the workers are at the next one. Where no core is left for that, it takes its part of
+        theirs.
+        """
+        saved = 0.0
+        if self._engine.beside:
+            saved = sum(min(one.behind_seconds, next_.seconds - next_.behind_seconds) for one, next_ in pairwise(plans))
+            saved *= 1 - 1 / self.workers if self._crowded else 1
+        return self.start_seconds + sum(plan.seconds for plan in plans) - saved
 
     def plan(self, job: Job) -> Plan:
         """Return the plan for one slide; nothing is written into its folder.
@@ -123,7 +141,7 @@ class Planner:
             source = pixel_source(trial, slide, frame, tissue)
             found_s = time.perf_counter() - began
             if not tiles:
-                return self._told(job, tissue.area_mm2, 0, found_s + _FINISH_S, 0.0, _OTHER_FILE_BYTES)
+                return self._told(job, tissue.area_mm2, 0, found_s, 0.0, _OTHER_FILE_BYTES)
             empty = _size(trial.folder.tiles)
             task = predict_tiles(trial, source, InstanceStore.open(trial.folder.instances, "of a plan"))
             seen = self._look(trial, task, tiles)
@@ -135,7 +153,7 @@ class Planner:
         busy += seen.tile_seconds / _pixels(map(task.shown, seen.timed)) * _pixels(map(task.shown, tiles))
         looked_at = _pixels(_boxes(seen.tiles))
         cells = seen.cells / looked_at * _pixels(tile.core for tile in tiles)
-        seconds = found_s + busy / batches * math.ceil(batches / self.workers) + _FINISH_S + cells * _CELL_S
+        seconds = found_s + busy / batches * math.ceil(batches / self.workers)
         disk = _OTHER_FILE_BYTES + cells * _CELL_FILE_BYTES
         disk += _size(trial.folder.instances) / looked_at * _pixels(_boxes(tiles))
         if source.store is not None:
@@ -143,12 +161,14 @@ class Planner:
         return self._told(job, tissue.area_mm2, len(tiles), seconds, cells, disk)
 
     def _told(self, job: Job, tissue_mm2: float, tiles: int, seconds: float, cells: float, disk: float) -> Plan:
-        own = peak_bytes()
+        """Return the plan for a slide whose tissue and tiles take ``seconds``."""
+        own, behind = peak_bytes(), _FINISH_S + cells * _OWN_CELL_S
         return Plan(
             id=job.id,
             tissue_mm2=tissue_mm2,
             tiles=tiles,
-            seconds=seconds,
+            seconds=seconds + cells * _WORKERS_CELL_S / self.workers + behind,
+            behind_seconds=behind,
             disk_bytes=disk,
             cells=cells,
             worker_bytes=max(self._worker_bytes, default=None),

@@ -179,14 +179,18 @@ def _anonymity(key: Path, out: Path) -> Anonymity:
 
 def analyse(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None = None) -> BatchResult:
     """Start the workers and run the batch."""
-    from pathopipe.batch import run_batch
     from pathopipe.engine.cluster import start_executor
+    from pathopipe.engine.starting import import_ahead
     from pathopipe.models.device import visible_gpus
     from pathopipe.models.load import load_card
     from pathopipe.progress import show_progress
 
     card = load_card(config.model)
     gpus = visible_gpus(config.model.device)
+    if config.engine.cluster == "local":
+        import_ahead()  # while this process imports what it needs itself
+    from pathopipe.batch import run_batch
+
     with _told_when_interrupted(), show_progress(level) as progress:
         progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
         with start_executor(config.engine, gpus) as engine:
@@ -247,7 +251,7 @@ def plan(found: FoundSlides, config: Config) -> None:
                 f"{told.id[:40]:40} {told.tissue_mm2:10.2f} {told.tiles:7d} {told.cells:10,.0f} {told.seconds:7.0f} s "
                 f"{told.disk_bytes / 1e9:6.2f} GB"
             )
-    seconds = began + planner.start_seconds + sum(told.seconds for told in plans)
+    seconds = began + planner.seconds(plans)
     length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     memory = _memory([told.worker_bytes for told in plans], [told.own_bytes for told in plans])
     print(
