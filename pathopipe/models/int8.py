@@ -19,6 +19,8 @@ from pathopipe.models.ranges import activation_tops
 
 _HIGHEST = 127
 """Weights are from -127 to 127: -128 has no opposite."""
+_USUAL_PX = 1024
+"""Sides of what convolutions get are of about this size."""
 
 
 class _Levels(NamedTuple):
@@ -107,7 +109,9 @@ class _Conv:
         whole = torch.round(weight / scale[:, None, None, None]).to(torch.int8)
         bias = conv.bias.detach()[:outputs].repeat(copies)
         place = (list(conv.stride), list(conv.padding), [1, 1], 1)
-        packed = torch.ops.onednn.qconv_prepack(whole, scale, x.step, x.zero, *place, None)
+        # Weights are laid out for one size of input, and again in every call if another layout suits its size better.
+        shape = [1, weight.shape[1], _USUAL_PX, _USUAL_PX]
+        packed = torch.ops.onednn.qconv_prepack(whole, scale, x.step, x.zero, *place, shape)
         self._weights = (x.step, x.zero, packed, scale, torch.zeros(len(scale), dtype=torch.int32))
         self._rest = (bias, *place)
         self._out = (1.0, 0, torch.float32) if out is None else (out.step, out.zero, torch.uint8)
