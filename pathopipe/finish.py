@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import TypeAlias
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from pathopipe.annotations.layers import write_annotations
 from pathopipe.annotations.palette import palette
@@ -46,6 +50,10 @@ _LOOK_PX = 2048
 """Side of the field that is looked at again for the scale check, at most: some thousand nuclei where they are dense."""
 
 
+Seen: TypeAlias = tuple[float | None, NDArray[np.float64]]
+"""The zoom of a second look, None where there was none, and the (n,) areas of the cells in it in µm²."""
+
+
 def finish_slide(begun: Begun, engine: Executor) -> Record:
     """Put the cells of a slide's tiles together and write all results.
 
@@ -82,15 +90,16 @@ def finish_slide(begun: Begun, engine: Executor) -> Record:
             cells = clock.apart("stitch", reported, "write")
             written = write_cells(job, slide.info, begun.instances, cells, engine)
             found = WrittenCells.read(folder.cells_parquet, classes)
-        with clock.stage("scale"):
-            remarks = doubts(begun, found, engine, tissue.area_mm2 if lost.is_empty else None)
-        with clock.stage("write"):
-            record = write_results(job, slide, tissue, lost, failed, written, found)
+        with second_look(begun, found, engine) as looked:
+            with clock.stage("write"):
+                record = write_results(job, slide, tissue, lost, failed, written, found).sealed(folder)
+            with clock.stage("scale"):
+                remarks = doubts(begun, found, looked(), tissue.area_mm2 if lost.is_empty else None)
     for remark in remarks:
         clock.progress.say(f"warning: {remark}")
     record = replace(record, tiles=len(begun.tiles), cells_not_nuclei=nuclei.others, remarks=remarks)
     record = replace(record, **clock.told(begun.workers, bool(visible_gpus(config.model.device))))
-    return replace(record, fingerprint=asdict(begun.prints)).sealed(folder).save(folder)
+    return replace(record, fingerprint=asdict(begun.prints)).save(folder)
 
 
 def check_unchanged(job: Job, info: SlideInfo) -> None:
@@ -141,25 +150,43 @@ class Nuclei:
         return {kind: int(count) for kind, count in zip(IMPOSTORS, self._counts[1:], strict=True) if count}
 
 
-def doubts(begun: Begun, cells: WrittenCells, engine: Executor, tissue_mm2: float | None) -> list[str]:
+@contextmanager
+def second_look(begun: Begun, cells: WrittenCells, engine: Executor) -> Iterator[Callable[[], Seen]]:
+    """Have a worker look at a field again, at the magnification that tells most of the resolution, during the block.
+
+    The context gives a function that waits for the worker, and tells what was seen.
+    """
+    job = begun.job
+    zoom = zoom_for(cells.area_um2, job.config.scale_check)
+    if zoom is None:
+        yield lambda: (None, np.zeros(0))
+        return
+    # One tile more for the model, whatever the zoom.
+    side_um = (min(job.config.grid.tile_px, _LOOK_PX) - 2 * job.card.halo_px) * job.card.mpp / zoom
+    look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
+    task, found = LookAgain(begun.source, job.config.model), list[tuple[float, ...]]()
+
+    def seen() -> Seen:
+        engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
+        return zoom, np.array(found[0] if found else ())
+
+    if not engine.beside:
+        yield seen
+        return
+    with ThreadPoolExecutor(1, "look") as pool:
+        yield pool.submit(seen).result
+
+
+def doubts(begun: Begun, cells: WrittenCells, seen: Seen, tissue_mm2: float | None) -> list[str]:
     """Return what makes the result doubtful: no tissue, too few nuclei, or nuclei that do not fit the resolution.
 
-    ``tissue_mm2`` is None where a part of the tissue was not analysed.
+    ``seen`` is of the :func:`second_look`; ``tissue_mm2`` is None where a part of the tissue was not analysed.
     """
-    job, scale, spec = begun.job, begun.slide.info.scale, begun.job.config.scale_check
-    seen, zoom = np.zeros(0), zoom_for(cells.area_um2, spec)
-    if zoom is not None:
-        # One tile more for the model, whatever the zoom.
-        side_um = (min(job.config.grid.tile_px, _LOOK_PX) - 2 * job.card.halo_px) * job.card.mpp / zoom
-        look = Look(densest_field(begun.frame, cells.centroids, side_um), zoom)
-        found: list[tuple[float, ...]] = []
-        task = LookAgain(begun.source, job.config.model)
-        engine.each(task, [look], lambda _, areas_um2: found.append(areas_um2), lambda *_: None)
-        seen = np.array(found[0] if found else ())
+    scale, spec = begun.slide.info.scale, begun.job.config.scale_check
     mpp = (scale.x + scale.y) / 2
     sparse = None if tissue_mm2 is None else sparse_remark(len(cells), tissue_mm2, mpp, spec)
     nothing = NO_TISSUE if begun.tissue.polygons.is_empty else None
-    return [doubt for doubt in (nothing, sparse, scale_remark(cells.area_um2, mpp, spec, zoom, seen)) if doubt]
+    return [doubt for doubt in (nothing, sparse, scale_remark(cells.area_um2, mpp, spec, *seen)) if doubt]
 
 
 def write_results(

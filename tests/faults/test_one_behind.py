@@ -158,7 +158,7 @@ def test_each_line_names_its_slide(slides, dark, tmp_path):
     for number, name in enumerate("abc", 1):
         own = [line.rpartition(": ")[2] for line in lines if line.startswith(f"[{number}/3] {name}: ")]
         assert own[0] == "tissue"
-        assert own[-1] == "write"
+        assert own[-1] == "scale"
     assert len(lines) == sum(line.startswith("[") for line in lines)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
-import psutil
 import pytest
 
 from pathopipe.engine.cluster import start_executor
 from pathopipe.engine.spec import EngineSpec
 from tests.support.cli import command, environment, pathopipe, results
 from tests.support.faults import DeadlyTile, draw, run
+from tests.support.processes import heed_ctrl_c, session, wait_until, workers_of
 
 OPTIONS = ("--set", "grid.tile_px=448", "--set", "store.chunk_px=128", "--set", "tissue.enabled=false")
 ENDS_S = 60
@@ -35,35 +34,6 @@ def undisturbed(slide, tmp_path_factory):
 
 def tiles(out):
     return {path.name: path.stat().st_mtime_ns for path in (out / "a" / "instances").glob("*.npz")}
-
-
-def session(leader: int) -> list[psutil.Process]:
-    """All processes of the run: it leads a session, and its workers stay in it when it is gone."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, ProcessLookupError):
-            continue
-    return found
-
-
-def workers_of(process) -> list[psutil.Process]:
-    """The workers of the run: each was forked from the process that has imported what they need."""
-    return [each for each in session(process.pid) if each.ppid() not in (process.pid, os.getpid())]
-
-
-def heed_ctrl_c() -> None:
-    """Undo that a shell has what it starts in the background ignore Ctrl-C, as these tests may have been."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_until(true, seconds=300.0):
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "it took too long"
-        time.sleep(0.05)
 
 
 def wait_for_tiles(process, out, number):
@@ -108,7 +78,7 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
 
     with subprocess.Popen(arguments, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL) as process:
         wait_for_tiles(process, tmp_path, len(kept) + 2)
-        workers = workers_of(process)
+        workers = workers_of(process.pid)
         if workers:  # else it was faster
             workers[0].kill()
         assert process.wait(300) == 0
