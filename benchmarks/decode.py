@@ -21,6 +21,7 @@ import openslide
 import simplejpeg
 import tifffile
 from drawn import drawn_slide
+from PIL import Image
 from rows import Row, main
 from tiffslide import TiffSlide
 from turns import least
@@ -36,6 +37,8 @@ REGION = 2048
 """Side of what is read, in level-0 pixels."""
 ROUNDS, QUICK_ROUNDS = 25, 2
 TILE = 256
+OPENSLIDE_CACHE_BYTES = 2**25
+"""As OpenSlide has it by default."""
 UNIT = "MP/s a core"
 Ways = dict[str, Callable[[], object]]
 
@@ -77,7 +80,7 @@ def level_ways(path: Path, box: Box) -> Ways:
     tiles, memory = raw(path, box), fast_memory(TILE, TILE)
     places, large = list(corners(box, TILE)), list(corners(box, 1024))
     return {
-        "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB") for at in places),
+        "naive": lambda: one_by_one(region.convert("RGB") for region in first_time(loop, places)),
         "tiffslide": lambda: one_by_one(tiff.read_region(at, 0, (1024, 1024), as_array=True) for at in large),
         "codec": lambda: one_by_one(simplejpeg.decode_jpeg(tile, "RGB", buffer=memory) for tile in tiles),
         "imagecodecs": lambda: one_by_one(imagecodecs.jpeg8_decode(tile, out=memory) for tile in tiles),
@@ -92,13 +95,22 @@ def half_ways(path: Path, box: Box, scale: float) -> Ways:
     tiles, memory = raw(path, box), fast_memory(half, half)
     places = list(corners(box, TILE))
     return {
-        "naive": lambda: one_by_one(loop.read_region(at, 0, (TILE, TILE)).convert("RGB").reduce(2) for at in places),
+        "naive": lambda: one_by_one(region.convert("RGB").reduce(2) for region in first_time(loop, places)),
         "codec": lambda: one_by_one(
             simplejpeg.decode_jpeg(tile, "RGB", min_height=half, min_width=half, buffer=memory) for tile in tiles
         ),
         "openslide": reading(path, box, scale, "openslide"),
         "ours": reading(path, box, scale, "auto"),
     }
+
+
+def first_time(slide: openslide.OpenSlide, places: Iterable[tuple[int, int]]) -> Iterator[Image.Image]:
+    """Yield the tiles at ``places`` as a loop over a slide meets them, each for the first time.
+
+    In later rounds all would be in OpenSlide's cache, and the loop take 16 % less than it does on a slide.
+    """
+    slide.set_cache(openslide.OpenSlideCache(OPENSLIDE_CACHE_BYTES))
+    return (slide.read_region(at, 0, (TILE, TILE)) for at in places)
 
 
 def reading(path: Path, box: Box, scale: float, reader: str) -> Callable[[], object]:
