@@ -71,8 +71,9 @@ def decode(
     labels = np.zeros(relief.shape, np.float32)
     if not len(peaks):
         return Decoded(Outlines.empty(), np.zeros(0, np.float32), labels, np.zeros(0, np.int64))
-    labels.ravel()[cells] = owner[top_of_cell]
-    shapes = shapes_of(labels, cells, peaks)
+    owner = owner[top_of_cell]
+    labels.ravel()[cells] = owner.astype(np.float32)
+    shapes = shapes_of(labels, cells, owner, peaks)
     directions = directions_of(shapes.moments, spec.vertices)
     radii = radii_of(labels, foreground, shapes, directions, spec.foreground, longest / pixel * 0.75)
     # A polygon inscribed in a smooth curve is smaller than it by this factor of area.

@@ -33,14 +33,16 @@ class Shapes(NamedTuple):
     moments: NDArray[np.float64]
     """(n, 3) second moments xx, yy, xy"""
     extent: NDArray[np.float64]
-    """(n,) at least the distance from the centre to the pixel that is furthest from it."""
+    """(n,) about the distance from the centre to the pixel that is furthest from it: that of an ellipse."""
 
 
-def shapes_of(labels: Map, cells: Index, peaks: Index) -> Shapes:
-    """Return the shapes of the labelled regions, all of whose pixels are among ``cells``."""
-    number = labels.ravel()[cells].astype(np.int64) - 1
-    at, number = cells[number >= 0], number[number >= 0]
-    y, x = np.divmod(at, labels.shape[1])
+def shapes_of(labels: Map, cells: Index, owner: Index, peaks: Index) -> Shapes:
+    """Return the shapes of the labelled regions, all of whose pixels are among ``cells``, labelled ``owner``."""
+    owned = owner > 0
+    number = owner[owned] - 1
+    at = cells[owned].astype(np.int32)  # dividing these takes a tenth of the time
+    y = at // np.int32(labels.shape[1])
+    x = at - y * np.int32(labels.shape[1])
     count = np.bincount(number, minlength=len(peaks))
     count = np.maximum(count, 1)
 
@@ -49,15 +51,14 @@ def shapes_of(labels: Map, cells: Index, peaks: Index) -> Shapes:
 
     centres = snapped(np.stack([mean(x.astype(float)), mean(y.astype(float))], axis=1))
     dx, dy = x - centres[:, 0][number], y - centres[:, 1][number]
-    xx, yy = dx * dx, dy * dy
-    moments = np.stack([mean(xx), mean(yy), mean(dx * dy)], axis=1)
-    furthest = np.zeros(len(peaks))
-    np.maximum.at(furthest, number, xx + yy)
+    xx, yy, xy = mean(dx * dx), mean(dy * dy), mean(dx * dy)
+    moments = np.stack([xx, yy, xy], axis=1)
+    furthest = 2 * np.sqrt((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy))
     # The centre of a bent region can lie outside of it: then rays start at the peak.
     column, row = np.rint(centres).astype(np.int64).T
     outside = labels[row, column] != np.arange(1, len(peaks) + 1)
     moved = np.where(outside[:, None], np.stack([peaks % labels.shape[1], peaks // labels.shape[1]], axis=1), centres)
-    return Shapes(moved, moments, np.sqrt(furthest) + np.hypot(*(moved - centres).T))
+    return Shapes(moved, moments, furthest + np.hypot(*(moved - centres).T))
 
 
 def directions_of(moments: NDArray[np.float64], vertices: int) -> NDArray[np.float64]:
@@ -83,7 +84,7 @@ def radii_of(
     """Return (n, vertices) how far rays stay in their own region, in output pixels, to a fraction of a pixel."""
     # One pixel more, into the background: there the interpolated foreground says where the region ends.
     grown = np.asarray(cv2.dilate(labels, np.ones((3, 3), np.uint8)), np.float32)
-    np.copyto(grown, labels, where=labels > 0)
+    cv2.copyTo(labels, (labels > 0).view(np.uint8), grown)
     count, vertices = directions.shape[:2]
     centres, towards = (values.reshape(-1, 2).astype(np.float32) for values in (shapes.centres, directions))
     most = int(furthest / _STEP) + 1
@@ -130,12 +131,15 @@ def _lengths(
     """
     along = np.array(samples, np.float32)[:, None] * np.float32(_STEP)
     # A row has one sample of each ray: cv2.remap takes long rows, and few of them, in its stride.
-    x, y = (along * np.ascontiguousarray(towards[:, axis]) + centres[:, axis] for axis in (0, 1))
+    x, y = (along * np.ascontiguousarray(towards[:, axis]) for axis in (0, 1))
+    x += centres[:, 0]
+    y += centres[:, 1]
     zero = cv2.BORDER_CONSTANT
     label = np.asarray(cv2.remap(labels, x, y, cv2.INTER_NEAREST, borderMode=zero), np.float32)
     value = np.asarray(cv2.remap(foreground, x, y, cv2.INTER_LINEAR, borderMode=zero), np.float32)
     foreign = label != own.astype(np.float32)
-    outside = foreign | (value <= level)
+    outside = value <= level
+    outside |= foreign
     outside[0] = False
     outside[-1] |= all_end
     first = outside.argmax(axis=0)
