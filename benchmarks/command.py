@@ -49,7 +49,7 @@ def pathopipe(*arguments: object) -> Ran:
 
 def _watch(root: int, peaks: dict[int, int], done: threading.Event) -> None:
     """Note the peak memory of ``root`` and of every process below it until ``done``."""
-    while not done.wait(0.1):
+    while not done.wait(0.5):  # a look takes 4 ms of a core, and the command may need all cores
         try:
             processes = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
         except psutil.Error:

@@ -150,6 +150,7 @@ class Bars:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(file=stream),
+            refresh_per_second=2,  # workers could have what a redraw takes
         )
         self._slides = self._rich.add_task("slides", visible=False)
         self._tiles = self._rich.add_task("", visible=False)

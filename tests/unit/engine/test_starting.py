@@ -1,0 +1,52 @@
+"""Local workers are copies of a process that has imported what they need; the run's own environment stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pathopipe.engine import starting
+from pathopipe.engine.cluster import start_executor
+from pathopipe.engine.spec import EngineSpec
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are started in another way")
+
+
+def seen(_: int) -> tuple[int, int, bool, str | None, bool]:
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return os.getpid(), os.getppid(), "torch" in sys.modules, os.environ.get("OMP_NUM_THREADS"), ignored
+
+
+@linux
+def test_workers_are_copies_of_one_process_that_ignores_ctrl_c(monkeypatch):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    before, heeded = dict(os.environ), signal.getsignal(signal.SIGINT)
+    starting.import_ahead()
+    assert dict(os.environ) == before
+    assert signal.getsignal(signal.SIGINT) is heeded
+    found = []
+    with start_executor(EngineSpec(workers=2)) as engine:
+        assert engine.workers == 2  # it waits for them
+        engine.each(seen, range(12), lambda _, told: found.append(told))
+    processes, parents, *_ = zip(*found, strict=True)
+    assert len(set(parents)) == 1
+    assert os.getpid() not in {*processes, *parents}
+    assert all(imported and ignores for *_, imported, _, ignores in found)
+    assert {threads for *_, threads, _ in found} == {os.environ.get("OMP_NUM_THREADS", "1")}
+
+
+@linux
+def test_what_workers_are_copied_from_has_one_thread():
+    """A copy has the first thread alone, and what others held is held for ever."""
+    code = (
+        "import os, sys; from importlib import import_module\n"
+        f"[import_module(name) for name in {starting.MODULES}]\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    environment = {**os.environ, **starting._ENVIRONMENT}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "1"
