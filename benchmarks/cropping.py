@@ -27,7 +27,7 @@ from pathopipe.tiling.tissue import Tissue, find_tissue
 
 CONFIG = load_config()
 CARD = load_card(CONFIG.model)
-TILES_PX = (2048, 1024, 512)
+TILES_PX = (3072, 2048, 1024, 512)
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:

@@ -137,7 +137,7 @@ class _Joint:
 
     As in StarNet, but the convolution comes after the doubling, so that the sum is part of it. Only rows are doubled in
     memory: that a pixel is seen twice side by side is two copies of each output, which in channels_last lie where the
-    finer level has its two pixels. The same numbers, and 3 % of the network's time less.
+    finer level has its two pixels. The same numbers in less time (docs/adr/0011).
     """
 
     def __init__(self, conv: nn.Module, x: _Levels, out: _Levels, added: _Levels) -> None:
