@@ -121,12 +121,26 @@ def train_spec(config: Path, settings: list[str], out: Path | None) -> TrainSpec
 def _placed(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the settings of a file in ``folder`` with its relative paths placed there."""
     sets = [_set_placed(each, folder) if isinstance(each, dict) else each for each in values.get("sets") or ()]
-    return {**values, **({"sets": sets} if sets else {}), **_model_placed(values, "start", folder)}
+    teaching = values.get("teaching")
+    return {
+        **values,
+        **({"sets": sets} if sets else {}),
+        **_model_placed(values, "start", folder),
+        **({"teaching": _teachers_placed(teaching, folder)} if isinstance(teaching, dict) else {}),
+    }
 
 
 def _set_placed(given: dict[str, Any], folder: Path) -> dict[str, Any]:
     paths = {key: folder / str(given[key]) for key in _PATHS & given.keys()}
     return {**given, **paths, **_model_placed(given, "teacher", folder)}
+
+
+def _teachers_placed(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    models = given.get("models")
+    if not isinstance(models, list):
+        return given
+    placed = [_model_placed({"model": each}, "model", folder).get("model", each) for each in models]
+    return {**given, "models": [str(each) for each in placed]}
 
 
 def _model_placed(given: dict[str, Any], key: str, folder: Path) -> dict[str, Path]:

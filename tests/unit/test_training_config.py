@@ -21,7 +21,7 @@ def test_every_key_is_listed_in_order_with_its_default():
     wanted = TrainSpec().model_dump(mode="json")
     assert values == wanted
     assert list(values) == list(wanted)
-    for section in ("net", "validation", "loss"):
+    for section in ("net", "validation", "loss", "augment", "teaching"):
         assert list(values[section]) == list(wanted[section])
 
 
@@ -45,3 +45,11 @@ def test_settings_of_sections_are_given_with_a_dot(tmp_path):
     assert spec.start == tmp_path / "first.safetensors"
     assert spec.sets[0].folder == tmp_path / "a"
     assert train_spec(config, ["start=nuclei"], None).start == Path("nuclei")
+
+
+def test_teachers_that_are_files_are_looked_for_beside_the_config(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("teaching: {models: [a.safetensors, nuclei], views: 2}\n")
+    assert train_spec(config, [], None).teaching.models == (str(tmp_path / "a.safetensors"), "nuclei")
+    given = train_spec(config, ["teaching.models=[b.safetensors, c.safetensors]"], None).teaching
+    assert (given.models, given.views) == (("b.safetensors", "c.safetensors"), 2)
