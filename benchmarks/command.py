@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+ADOPT = 36
+"""Linux: PR_SET_CHILD_SUBREAPER. What outlives its parent becomes a child of this process."""
+LAST_S = 30
+"""How long is waited for what outlives the command: Python's servers end when they see that it is gone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class Ran:
 
 def pathopipe(*arguments: object) -> Ran:
     """Run ``pathopipe`` with ``arguments`` in processes of one thread each; end this process if it fails."""
+    _adopt()
+    ours = _children()
     before, began = os.times(), time.perf_counter()
     peaks: dict[int, int] = {}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -41,10 +49,32 @@ def pathopipe(*arguments: object) -> Ran:
         watcher.join()
     if code:
         sys.exit(f"pathopipe {' '.join(map(str, arguments))} ended with {code}")
-    seconds, after = time.perf_counter() - began, os.times()
+    seconds = time.perf_counter() - began
+    _take_leave(_children() - ours)
+    after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     own = peaks.pop(process.pid, 0)
     return Ran(seconds, cpu, own, max(peaks.values(), default=0))
+
+
+def _adopt() -> None:
+    """Have what the command leaves behind counted: workers' processor time goes to whoever waits for their parent."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(ADOPT, 1, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def _take_leave(pids: set[int]) -> None:
+    """Wait for processes that the command left behind to end by themselves; tell of those that do not."""
+    until = time.perf_counter() + LAST_S
+    while pids and time.perf_counter() < until:
+        pids = {pid for pid in pids if os.waitpid(pid, os.WNOHANG) == (0, 0)}
+        time.sleep(0.01)
+    if pids:
+        print(f"processes {sorted(pids)} outlive the command; their processor time is not counted", file=sys.stderr)
 
 
 def _watch(root: int, peaks: dict[int, int], done: threading.Event) -> None:
