@@ -37,7 +37,7 @@ def once(usual: int, workers: int, seconds: int) -> None:
 
     if usual:
         cluster._QUIET.clear()
-        cluster.METHOD = starting.METHOD = "spawn"
+        starting.METHOD = "spawn"
     with cluster.start_executor(EngineSpec(workers=workers)) as engine:
         engine.each(nothing, range(20 * workers), lambda *_: None)
         time.sleep(IMPORTS_S)

@@ -15,7 +15,7 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.cluster_file import BATCH_SYSTEMS, ClusterFile, read_cluster_file
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.engine.spec import EngineSpec
-from pathopipe.engine.starting import METHOD, import_ahead
+from pathopipe.engine.starting import import_ahead
 from pathopipe.errors import ClusterError, ConfigError, MissingDependencyError
 from pathopipe.models.device import processes_per_gpu
 
@@ -85,7 +85,7 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
     import dask.config
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    import_ahead()
+    method = import_ahead()
     number = workers or _default_workers(gpus)
     # A process a worker, a thread a process: each holds its own model and slide. Nannies replace a worker that died.
     options: dict[str, Any] = {
@@ -107,7 +107,7 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
     }
     with ExitStack() as owned:
         # As long as the cluster is there: a worker that replaces another reads them anew.
-        owned.enter_context(dask.config.set({**_QUIET, "distributed.worker.multiprocessing-method": METHOD}))
+        owned.enter_context(dask.config.set({**_QUIET, "distributed.worker.multiprocessing-method": method}))
         cluster = owned.enter_context(SpecCluster(scheduler=scheduler, silence_logs=False))
         cluster.worker_spec.update(described)
         starting = asyncio.run_coroutine_threadsafe(_started_workers(cluster), cluster.loop.asyncio_loop)

@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread, current_thread, main_thread
+from typing import Literal
 
-METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How processes are made: elsewhere a copy of a process that has loaded the system's own libraries may crash."""
+Method = Literal["forkserver", "spawn"]
+METHOD: Method = "forkserver" if sys.platform == "linux" and sys.version_info >= (3, 11, 1) else "spawn"
+"""How processes are made. Elsewhere a copy of a process that has loaded the system's own libraries may crash, and in
+Python 3.11.0 other users of the machine could have had the process make copies (CVE-2022-42919)."""
 MODULES = ("distributed", "pathopipe.engine.tasks", "pathopipe.models.predictor")
 """What workers need for tiles. Nothing that starts a thread, as Arrow does: a copy has none but the first."""
 _ENVIRONMENT = {
@@ -30,18 +33,27 @@ _ENVIRONMENT = {
 }
 
 
-def import_ahead() -> None:
-    """Begin to import what local workers need, in a process of its own, if that is not done yet. Returns at once.
+def import_ahead() -> Method:
+    """Begin to import what local workers need, in a process of its own, if that is not done yet; return at once.
 
     The process ends with this one. Where it cannot import something, each worker does.
+
+    Returns
+    -------
+    "forkserver" or "spawn"
+        How workers are to be made: where there is no such process, each by itself.
     """
     if METHOD != "forkserver":
-        return
+        return METHOD
     from multiprocessing import forkserver
 
     forkserver.set_forkserver_preload(list(MODULES))
-    with _environment(_ENVIRONMENT), _without_ctrl_c():
-        forkserver.ensure_running()
+    try:
+        with _environment(_ENVIRONMENT), _without_ctrl_c():
+            forkserver.ensure_running()
+    except OSError:  # the path of its socket, in the folder for temporary files, may be longer than a system allows
+        return "spawn"
+    return "forkserver"
 
 
 def dask_setup(_: object) -> None:

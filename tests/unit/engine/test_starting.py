@@ -50,3 +50,15 @@ def test_what_workers_are_copied_from_has_one_thread():
     environment = {**os.environ, **starting._ENVIRONMENT}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "1"
+
+
+@linux
+def test_where_there_can_be_no_such_process_each_worker_is_started_by_itself(tmp_path):
+    """The path of a socket has to be short."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    code = "from pathopipe.engine.starting import import_ahead; print(import_ahead())"
+    for temporary, method in ((folder, "spawn"), ("/tmp", "forkserver")):
+        environment = {**os.environ, "TMPDIR": str(temporary)}
+        ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == method
