@@ -62,7 +62,8 @@ def bare(path: Path) -> Bare:
     module = load_net(model_file(config.model)).eval()
     with open_slide(str(path), config.slide) as slide:
         frame = slide.info.frame(card.mpp)
-        grid = TileGrid.cover(frame.width, frame.height, config.grid, card.halo_px, card.stride_px)
+        reaches = card.halo_px, card.stride_px, card.neighbourhood_px
+        grid = TileGrid.cover(frame.width, frame.height, config.grid, *reaches)
         tiles = grid.touching(find_tissue(slide, config.tissue, config.artefacts), frame)
         store = TileStore.open(None, slide, frame, config.store)
         some = evenly([tile.core for tile in tiles], LOOKED_AT)
