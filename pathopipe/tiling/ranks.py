@@ -1,4 +1,4 @@
-"""Medians and percentiles of more values than are held in memory, to the last bit as NumPy gives them.
+"""Medians and percentiles of more values than are held in memory; NumPy's may differ in a percentile's last bits.
 
 The bits of floats that are not negative ascend as the floats do: the upper half of them is counted first, then the
 lower half of those that the value wanted is among.
@@ -28,7 +28,7 @@ def median(values: Values) -> float | None:
 
 
 def percentile(values: Values, percent: float) -> float | None:
-    """Return ``np.percentile`` of ``values``; None where there are none."""
+    """Return ``np.percentile`` of ``values``, but for its rounding; None where there are none."""
     counts = _upper(values)
     number = int(counts.sum())
     if not number:
@@ -36,9 +36,7 @@ def percentile(values: Values, percent: float) -> float | None:
     place = (number - 1) * (percent / 100)
     low = math.floor(place)
     first, second = _ranked(values, counts, [low, min(low + 1, number - 1)])
-    # NumPy goes from the nearer of the two, the step between them in float32 and the part of it in float64.
-    part, step = place - low, float(second - first)
-    return float(np.float32(first + step * part if part < 0.5 else second - step * (1 - part)))
+    return float(first) + (float(second) - float(first)) * (place - low)
 
 
 def _upper(values: Values) -> NDArray[np.int64]:
