@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -22,6 +23,7 @@ from pathopipe.engine.needs import Needs
 from pathopipe.errors import ClusterError
 from pathopipe.models.arithmetic import Arithmetic
 
+_LOG = logging.getLogger(__name__)
 _LOOK_EVERY_S = 5.0
 """How often a wait for results is interrupted to see whether workers are missing."""
 _COUNT_EVERY_S = 5.0
@@ -173,8 +175,15 @@ class DaskExecutor:
         return max(0, self._known * self._in_flight - len(flying))
 
     def close(self) -> None:
-        """Close what this executor started; a cluster that was there before stays."""
-        self._owned.close()
+        """Close what this executor started; a cluster that was there before stays.
+
+        The results are in by then: where a worker does not end in time, on an overloaded machine, that is said and
+        no more. It ends with this process.
+        """
+        try:
+            self._owned.close()
+        except (TimeoutError, OSError) as error:
+            _LOG.warning("workers took long to end (%s)", error or type(error).__name__)
 
     def __enter__(self) -> Self:
         return self

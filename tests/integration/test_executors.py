@@ -131,3 +131,13 @@ def test_two_threads_share_the_workers_and_each_finds_its_own_deadly_item(tmp_pa
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(work, "ab"))
     assert found == [([number for number in range(12) if number != 4], [4])] * 2
+
+
+def test_a_finished_run_is_not_spoilt_by_workers_that_take_long_to_end(caplog):
+    def too_slow():
+        raise TimeoutError("a worker is still there")
+
+    with start_executor(EngineSpec(workers=1)) as executor:
+        executor._owned.callback(too_slow)
+        assert executor.workers == 1
+    assert "took long to end (a worker is still there)" in caplog.text
