@@ -22,7 +22,7 @@ from machine import cores
 from repeated import STEP_PX, repeated_slide
 from rows import Row, main, skipped
 
-from pathopipe.batch import job_for
+from pathopipe.batch.run import job_for
 from pathopipe.config import load_config
 from pathopipe.layout import SlideFolder
 from pathopipe.models.load import load_card

@@ -1,7 +1,7 @@
 """Every error that pathopipe raises on purpose, in one tree.
 
 Each is also the builtin that a caller would expect, and its message says what happened, where, and what to do.
-``batch.py`` catches :class:`PathopipeError` per slide; nothing else does.
+``batch/run.py`` catches :class:`PathopipeError` per slide; nothing else does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The main job on one slide: its first part, from pixels to the cells of each tile. Start reading here.
 
-The second part is in ``finish.py``; ``batch.py`` has one slide finished while another begins.
+The second part is in ``finish.py``; ``batch/run.py`` has one slide finished while another begins.
 """
 
 from __future__ import annotations

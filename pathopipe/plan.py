@@ -177,10 +177,10 @@ class Planner:
 
     def _look(self, trial: Job, predict: PredictTiles, tiles: Sequence[Tile]) -> _Seen:
         """Have some of ``tiles`` analysed and return what was seen; the first slide's first tiles warm the workers."""
+        began = time.perf_counter()  # counting the workers waits for them
         task, workers, seen = ProbeTiles(predict), self._engine.workers, _Seen()
         batches = _spread(tiles, trial.batch_tiles, (_BATCHES_PER_WORKER + (not self._warm)) * workers)
         if not self._warm:
-            began = time.perf_counter()
             self._engine.each(task, batches[:workers], seen.take)
             self.start_seconds += time.perf_counter() - began - seen.seconds / min(workers, len(batches))
             self._warm, batches = True, batches[workers:]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pathopipe.annotations.written import WrittenCells
+from pathopipe.batch.summary import read_summary, summary_row, write_summary
 from pathopipe.errors import StoreError
 from pathopipe.files import seal
 from pathopipe.layout import SlideFolder
@@ -14,7 +15,6 @@ from pathopipe.record import Record
 from pathopipe.scores.base import ScoreContext
 from pathopipe.scores.files import write_scores
 from pathopipe.scores.run import compute_scores
-from pathopipe.summary import read_summary, summary_row, write_summary
 
 
 def rescore(out: Path) -> Iterator[str]:

@@ -28,10 +28,10 @@ from pathopipe.cli.options import (
 
 if TYPE_CHECKING:
     from pathopipe.anonymity import Anonymity
-    from pathopipe.batch import BatchResult
+    from pathopipe.batch.run import BatchResult
+    from pathopipe.batch.shards import Shard
     from pathopipe.config import Config
     from pathopipe.limits import LimitsSpec
-    from pathopipe.shards import Shard
     from pathopipe.slide.find import FoundSlides
 
 Slides = Annotated[
@@ -145,7 +145,7 @@ def tile(
 
 
 def _shard(text: str | None) -> Shard | None:
-    from pathopipe.shards import Shard
+    from pathopipe.batch.shards import Shard
 
     return None if text is None else Shard.parse(text)
 
@@ -189,7 +189,7 @@ def analyse(found: FoundSlides, out: Path, config: Config, level: int, shard: Sh
     gpus = visible_gpus(config.model.device)
     if config.engine.cluster == "local":
         import_ahead()  # while this process imports what it needs itself
-    from pathopipe.batch import run_batch
+    from pathopipe.batch.run import run_batch
 
     with _told_when_interrupted(), show_progress(level) as progress:
         progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
@@ -213,7 +213,7 @@ def _told_when_interrupted() -> Iterator[None]:
 
 def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None) -> int:
     """Start the workers, store every slide's tiles, and return the exit code."""
-    from pathopipe.batch import run_tiling
+    from pathopipe.batch.run import run_tiling
     from pathopipe.engine.cluster import start_executor
     from pathopipe.models.load import load_card
     from pathopipe.progress import show_progress
@@ -228,7 +228,7 @@ def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard
 
 def plan(found: FoundSlides, config: Config) -> None:
     """Print what a run over ``found`` would do; slides that cannot be opened are told and counted."""
-    from pathopipe.batch import job_for
+    from pathopipe.batch.run import job_for
     from pathopipe.errors import PathopipeError
     from pathopipe.layout import SlideFolder
     from pathopipe.models.load import load_card

@@ -10,7 +10,8 @@ import json
 import pytest
 from distributed import Client
 
-from pathopipe.batch import run_batch
+from pathopipe.batch.run import run_batch
+from pathopipe.batch.shards import Shard
 from pathopipe.config import load_config
 from pathopipe.engine.cluster import start_executor
 from pathopipe.engine.spec import EngineSpec
@@ -18,7 +19,6 @@ from pathopipe.models.arithmetic import offered
 from pathopipe.models.base import ModelSpec
 from pathopipe.models.load import load_card
 from pathopipe.progress import Silent
-from pathopipe.shards import Shard
 from pathopipe.slide.find import find_slides
 from pathopipe.synth.slide import draw_slide
 from pathopipe.synth.spec import SynthSpec

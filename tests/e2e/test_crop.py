@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from pathopipe.batch import run_batch
+from pathopipe.batch.run import run_batch
 from pathopipe.config import load_config
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.geometry import Box

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pathopipe.batch import job_for
+from pathopipe.batch.run import job_for
 from pathopipe.config import load_config
 from pathopipe.errors import SlideError
 from pathopipe.layout import SlideFolder

@@ -103,7 +103,7 @@ def test_no_package_phones_home_when_it_is_loaded(tmp_path):
     modules = (
         "torch zarr distributed dask openslide tiffslide tifffile imagecodecs pyarrow.parquet shapely cv2 fsspec rich"
     )
-    code = f"import {', '.join(modules.split())}, pathopipe.batch, pathopipe.models.predictor, pathopipe.cli.app"
+    code = f"import {', '.join(modules.split())}, pathopipe.batch.run, pathopipe.models.predictor, pathopipe.cli.app"
     environ = environment() | {"PYTHONPATH": str(GUARD), "PATHOPIPE_GUARD_LOG": str(tmp_path / "log")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environ, timeout=300)
     assert told(tmp_path / "log") == []

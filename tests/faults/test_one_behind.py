@@ -11,14 +11,14 @@ from contextlib import nullcontext
 import pytest
 
 from pathopipe import finish
-from pathopipe.batch import run_batch
-from pathopipe.behind import Behind
+from pathopipe.batch.behind import Behind
+from pathopipe.batch.run import run_batch
+from pathopipe.batch.summary import read_summary
 from pathopipe.config import load_config
 from pathopipe.engine.serial import SerialExecutor
 from pathopipe.errors import OutputDiskError
 from pathopipe.progress import Lines
 from pathopipe.slide.find import find_slides
-from pathopipe.summary import read_summary
 from tests.support.cli import results
 from tests.support.faults import SETTINGS, Dark, draw, run, statuses
 

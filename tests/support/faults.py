@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from pathopipe.batch import BatchResult, run_batch
+from pathopipe.batch.run import BatchResult, run_batch
 from pathopipe.config import load_config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.serial import SerialExecutor

@@ -12,11 +12,11 @@ import pytest
 import typer
 import yaml
 
+from pathopipe.batch.summary import COLUMNS
 from pathopipe.cli.app import app
 from pathopipe.config import load_config
 from pathopipe.layout import SlideFolder
 from pathopipe.scores.base import ScoreContext
-from pathopipe.summary import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "workflows").rglob("*.md"), ROOT / "README.md"])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pathopipe.batch.summary import read_summary, summary_row, write_summary
 from pathopipe.config import load_config, read_yaml
 from pathopipe.errors import ConfigError, LimitError, PathopipeError
 from pathopipe.files import read_json, write_json
@@ -24,7 +25,6 @@ from pathopipe.slide.find import find_slides
 from pathopipe.slide.naming import safe
 from pathopipe.slide.open import open_slide
 from pathopipe.spec import parse_yaml
-from pathopipe.summary import read_summary, summary_row, write_summary
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{now}: &{now} [{', '.join([f'*{before}'] * 9)}]\n" for before, now in zip("abcdefgh", "bcdefghi", strict=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pathopipe.batch.shards import Shard
 from pathopipe.engine.cluster_file import read_cluster_file
-from pathopipe.shards import Shard
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "workflows" / "kubernetes"

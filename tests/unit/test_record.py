@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from pathopipe.batch.summary import COLUMNS, read_summary, summary_row, write_summary
 from pathopipe.config import load_config
 from pathopipe.errors import StoreError
 from pathopipe.geometry import Frame
@@ -14,7 +15,6 @@ from pathopipe.layout import SlideFolder
 from pathopipe.models.base import ModelCard, ModelSpec
 from pathopipe.models.load import load_card
 from pathopipe.record import Fingerprints, Record
-from pathopipe.summary import COLUMNS, read_summary, summary_row, write_summary
 from pathopipe.tiling.grid import TileGrid
 from tests.support.slides import ArraySlide
 

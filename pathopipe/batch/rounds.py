@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pathopipe.batch.holding import running
+from pathopipe.batch.shards import Shard
 from pathopipe.errors import OutputInUseError
 from pathopipe.files import read_json
-from pathopipe.holding import running
 from pathopipe.layout import RUN
-from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlides
 from pathopipe.spec import fingerprint
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pathopipe.batch.holding import hold, running, turn
+from pathopipe.batch.rounds import join, leave
+from pathopipe.batch.shards import Shard
 from pathopipe.errors import ConfigError, OutputInUseError, StoreError
 from pathopipe.files import write_json
-from pathopipe.holding import hold, running, turn
 from pathopipe.layout import RUN
-from pathopipe.rounds import join, leave
-from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
 
 

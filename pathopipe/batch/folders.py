@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pathopipe.batch.holding import turn
 from pathopipe.errors import OutputInUseError
-from pathopipe.holding import turn
 from pathopipe.layout import SlideFolder
 from pathopipe.record import Record
 from pathopipe.slide.find import FoundSlide

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from pathopipe.batch.shards import Shard
 from pathopipe.errors import OutputInUseError, StoreError
 from pathopipe.layout import LOCK, SHARD_LOCKS, TURN
-from pathopipe.shards import Shard
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _LOG = logging.getLogger(__name__)

@@ -15,15 +15,18 @@ from typing import Any, TypeVar
 
 from pathopipe import __version__
 from pathopipe.anonymity import check_folder, shown_command, shown_settings
-from pathopipe.behind import Behind, Check
+from pathopipe.batch.behind import Behind, Check
+from pathopipe.batch.folders import absolute, claimed, folder_for
+from pathopipe.batch.holding import hold, turn
+from pathopipe.batch.rounds import apart, join, leave
+from pathopipe.batch.shards import Shard
+from pathopipe.batch.summary import read_summary, summary_row, write_summary
 from pathopipe.config import Config
 from pathopipe.engine.base import Executor
 from pathopipe.engine.fitness import fit_workers
 from pathopipe.errors import ClusterError, OutputDiskError, PathopipeError, StoreError, one_line
 from pathopipe.files import clear_temporary, is_disks, unwritable, write_json, write_text
 from pathopipe.finish import finish_slide
-from pathopipe.folders import absolute, claimed, folder_for
-from pathopipe.holding import hold, turn
 from pathopipe.job import Begun, Job
 from pathopipe.layout import LOCK, RUN, SlideFolder
 from pathopipe.models.arithmetic import Arithmetic, meaning
@@ -32,10 +35,7 @@ from pathopipe.pipeline import begin_slide, tile_slide
 from pathopipe.progress import Progress
 from pathopipe.record import Clock, Record
 from pathopipe.report.page import write_report
-from pathopipe.rounds import apart, join, leave
-from pathopipe.shards import Shard
 from pathopipe.slide.find import FoundSlide, FoundSlides
-from pathopipe.summary import read_summary, summary_row, write_summary
 from pathopipe.traces import trace_of
 
 Done = TypeVar("Done")
