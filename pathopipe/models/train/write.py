@@ -51,11 +51,20 @@ def write_model(
     return spec.out
 
 
-def _inherited(spec: TrainSpec) -> tuple[str, ...]:
-    """Return what the models were trained on that it was begun from or taught by: their data are in it too."""
+def _data(spec: TrainSpec, steps: int) -> tuple[str, ...]:
+    """Return what the weights were made from, a line each.
+
+    What the models were trained on that it was begun from or taught by is in it too; what is the same is told once.
+    """
+    lines = [f"{images.shown} ({images.licence})" for images in spec.sets]
+    if spec.drawn or not spec.sets:
+        lines.append(f"images drawn by pathopipe, {spec.drawn if spec.sets else 1:.0%} of {steps * spec.batch} patches")
     cards = [("begun from", read_model_file(spec.start).card)] if spec.start else []
     cards += [("taught by", model_file(ModelSpec(name=name)).card) for name in spec.teaching.models]
-    return tuple(f"{how} {card.name} {card.version}: {line}" for how, card in cards for line in card.data)
+    for how, card in cards:
+        new = [line for line in card.data if not any(line.endswith(told) or told.endswith(line) for told in lines)]
+        lines += [f"{how} {card.name} {card.version}: {line}" for line in new]
+    return tuple(lines)
 
 
 def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, Any]:
@@ -69,11 +78,7 @@ def _card(spec: TrainSpec, steps: int, accuracy: tuple[str, ...]) -> dict[str, A
         "stride_px": STRIDE,
         "max_diameter_um": spec.max_diameter_um,
         "licence": spec.licence,
-        "data": (
-            *(f"{images.shown} ({images.licence})" for images in spec.sets),
-            f"images drawn by pathopipe, {spec.drawn if spec.sets else 1:.0%} of {steps * spec.batch} patches",
-            *_inherited(spec),
-        ),
+        "data": _data(spec, steps),
         "accuracy": (*spec.accuracy, *accuracy),
         "limits": spec.limits,
     }

@@ -102,10 +102,12 @@ def test_an_interrupted_run_goes_on_with_its_teachers(teacher, tmp_path, monkeyp
     assert fit(spec, lambda _: None).read_bytes() == whole
 
 
-def test_the_card_names_what_the_teachers_learnt_from(teacher, tmp_path):
-    taught = fit(spec_of(tmp_path / "m.safetensors", teaching={"models": [str(teacher)]}), lambda _: None)
-    assert load_card(ModelSpec(name=str(taught))).data[-1] == (
-        "taught by t 1: images drawn by pathopipe, 100% of 8 patches"
+def test_the_card_names_what_the_teachers_learnt_from_once(teacher, tmp_path):
+    teaching = {"models": [str(teacher), str(teacher)], "views": 1}
+    taught = fit(spec_of(tmp_path / "m.safetensors", iterations=1, teaching=teaching), lambda _: None)
+    assert load_card(ModelSpec(name=str(taught))).data == (
+        "images drawn by pathopipe, 100% of 2 patches",
+        "taught by t 1: images drawn by pathopipe, 100% of 8 patches",
     )
 
 
