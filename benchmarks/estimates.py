@@ -13,6 +13,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from command import pathopipe
@@ -78,7 +80,15 @@ def compared(name: str, slides: Sequence[Path], folder: Path, workers: int) -> I
 
 
 def planned(slides: Sequence[Path], out: Path, workers: int) -> tuple[list[Plan], float]:
-    """Return the plans as ``--dry-run`` makes them, and the seconds that it tells for all of them."""
+    """Return the plans as ``--dry-run`` makes them, and the seconds that it tells for all of them.
+
+    In a process of its own, as the command is: workers are copies of one that a plan before would have started.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_planned, slides, out, workers).result()
+
+
+def _planned(slides: Sequence[Path], out: Path, workers: int) -> tuple[list[Plan], float]:
     config = load_config(engine={"workers": workers}, model={"device": "cpu"})
     with Planner(config) as planner:
         found = [FoundSlide(str(slide), None, slide.stem) for slide in slides]
