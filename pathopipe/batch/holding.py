@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 from pathopipe.batch.shards import Shard
@@ -20,6 +21,9 @@ from pathopipe.errors import OutputInUseError, StoreError
 from pathopipe.layout import LOCK, SHARD_LOCKS, TURN
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_TELL_AFTER_S = 30.0
+"""A turn takes a second or two; one that takes longer belongs to a shard that was stopped or has lost its disk."""
+_WAITS = "waiting for another shard of %s, which has held %s for long: is one of them stopped?"
 _LOG = logging.getLogger(__name__)
 
 
@@ -61,9 +65,15 @@ def hold(out: Path, shard: Shard | None = None) -> Iterator[None]:
 @contextmanager
 def turn(out: Path) -> Iterator[None]:
     """Wait for this process's turn to change a file that all shards share: the summary, the report, ``run.json``."""
+    tell = Timer(_TELL_AFTER_S, _LOG.warning, (_WAITS, out, out / TURN))
+    tell.daemon = True
     with open(out / TURN, "a+b") as file:
-        with suppress(OSError):  # without locks there are no shards either (hold)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        tell.start()
+        try:
+            with suppress(OSError):  # without locks there are no shards either (hold)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        finally:
+            tell.cancel()
         yield
 
 

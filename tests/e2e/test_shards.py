@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
+from pathopipe.layout import TURN
 from pathopipe.synth.slide import draw_slide
 from pathopipe.synth.spec import SynthSpec
 from tests.support.cli import command, environment, pathopipe, results, summary
@@ -58,13 +61,25 @@ def test_two_shards_at_once_end_as_one_run(folder, tmp_path):
     assert "4 of them unchanged" in again.stdout
 
 
+def stop_out_of_turn(process, out):
+    """Stop the run where it does not have its turn, which others would wait for."""
+    while True:
+        os.killpg(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        with open(out / TURN, "rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        os.killpg(process.pid, signal.SIGCONT)
+        time.sleep(0.02)
+
+
 def test_a_shard_that_is_killed_keeps_nobody_waiting_and_goes_on(folder, tmp_path):
     slides, plain = folder
     with subprocess.Popen(shard(slides, tmp_path, "1/2"), env=environment(), start_new_session=True) as killed:
         while not (tmp_path / "a" / "slide.json").exists():
             assert killed.poll() is None
             time.sleep(0.02)
-        os.killpg(killed.pid, signal.SIGSTOP)  # else it may have ended before the other has begun
+        stop_out_of_turn(killed, tmp_path)  # else it may have ended before the other has begun
         refused = subprocess.run(shard(slides, tmp_path, "1/2"), env=environment(), capture_output=True, text=True)
         os.killpg(killed.pid, signal.SIGKILL)
     assert refused.returncode == 1
