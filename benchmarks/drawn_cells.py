@@ -10,7 +10,7 @@ import shapely
 
 from pathopipe.geometry import Box, Outlines
 from pathopipe.instances import Instances
-from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, OD_MEANS
+from pathopipe.models.stain import BLACK_PART, HEMATOXYLIN_OD_MEAN, OD_MEANS
 from pathopipe.slide.base import Scale, SlideInfo
 from pathopipe.store.instances import InstanceStore
 from pathopipe.tiling.grid import GridSpec, Tile, TileGrid
@@ -95,6 +95,7 @@ class DrawnCells:
             {
                 HEMATOXYLIN_OD_MEAN: rng.uniform(0.3, 1.2, number).astype(np.float32),
                 **{name: density[:, channel].copy() for channel, name in enumerate(OD_MEANS)},
+                BLACK_PART: (density[:, 0] > 1).astype(np.float32),
             },
         )
 

@@ -36,8 +36,8 @@ again, waiting for the next tiles or for another worker's, the network, making o
 tile's file, writing cells of the slide before; and having nothing to do while the first start and the last finish."""
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
-_INSTANCES_VERSION = 5
-_RESULTS_VERSION = 4
+_INSTANCES_VERSION = 6
+_RESULTS_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)

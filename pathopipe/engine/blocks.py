@@ -16,7 +16,7 @@ from pathopipe.engine.base import Executor
 from pathopipe.engine.worker import open_instances
 from pathopipe.errors import SlideError
 from pathopipe.instances import Instances
-from pathopipe.models.stain import OD_MEANS
+from pathopipe.models.stain import COLOURS
 from pathopipe.slide.base import SlideInfo
 from pathopipe.stopwatch import timed
 from pathopipe.tiling.grid import Tile
@@ -76,7 +76,7 @@ class WriteBlock:
         with timed("write"):
             store = open_instances(self.instances, self.fingerprint)
             parts = [store.get(tile).take(index) for tile, index in block.cells] or [Instances.empty(self.classes)]
-            cells = Instances.concat(parts).without_measurements(*OD_MEANS)
+            cells = Instances.concat(parts).without_measurements(*COLOURS)
             return make_block(self.folder / f"{block.number:06d}", cells, self.info, self.spec, block.earlier)
 
 

@@ -17,7 +17,7 @@ from pathopipe.annotations.spec import AnnotationSpec
 from pathopipe.annotations.write import cell_files
 from pathopipe.engine.blocks import Block, WriteBlock, in_blocks, write_blocks
 from pathopipe.files import temporary_folder
-from pathopipe.models.stain import OD_MEANS
+from pathopipe.models.stain import COLOURS
 from pathopipe.store.instances import InstanceStore
 from pathopipe.tiling.grid import GridSpec, TileGrid
 from tests.support.written import drawn_cells, slide_info
@@ -32,7 +32,7 @@ def stored(folder: Path, *tiles):
     found = []
     for tile, cells in zip(grid, tiles, strict=False):
         dark = np.zeros(len(cells), np.float32)
-        store.put(tile, cells.with_measurements(**dict.fromkeys(OD_MEANS, dark)))
+        store.put(tile, cells.with_measurements(**dict.fromkeys(COLOURS, dark)))
         found.append((tile, np.arange(0, len(cells), 2, dtype=np.int32)))
     return store, found
 

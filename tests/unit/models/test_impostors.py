@@ -11,7 +11,10 @@ import shapely
 from pathopipe.geometry import Frame, Outlines
 from pathopipe.instances import Instances
 from pathopipe.models.impostors import KINDS, impostors
-from pathopipe.models.stain import OD_MEANS, measure
+from pathopipe.models.stain import COLOURS, measure
+from pathopipe.synth.block import draw_block
+from pathopipe.synth.defects import defects_of
+from pathopipe.synth.spec import SynthSpec
 from pathopipe.tiling.spec import ArtefactSpec
 from pathopipe.tiling.tissue import Tissue
 
@@ -103,5 +106,49 @@ def test_no_cells_need_no_measurements():
 def test_a_cell_that_covers_no_pixel_is_a_nucleus():
     nothing = Instances(Outlines.of([SQUARE - 40]), np.ones(1, np.float32), np.zeros(1, np.uint8), ("Nucleus",))
     measured = measure(np.zeros((16, 16, 3), np.uint8), nothing)
-    assert all(np.isnan(measured.measurements[name]).all() for name in OD_MEANS)
+    assert all(np.isnan(measured.measurements[name]).all() for name in COLOURS)
     assert impostors(measured, SLIDE, ArtefactSpec())[0] == 0
+
+
+def drawn(seed=4):
+    """Return a drawn block (1024, 1024, 3) at 0.5 µm/px, its grains of pigment, clean nuclei and all nuclei."""
+    spec = SynthSpec(width=1024, height=1024, mpp=0.5, tissue_fraction=0.95, seed=seed, defects=True)
+    block, defects = draw_block(spec, 0, 0), defects_of(spec)
+    others = shapely.union_all([each.shape.buffer(20) for each in defects if each.kind != "pigment"])
+    pigment = shapely.union_all([each.shape for each in defects if each.kind == "pigment"])
+    nuclei = shapely.polygons(block.nuclei.vertices(seed))
+    on_slide = shapely.box(8, 8, 1016, 1016)
+    grains = [each for each in shapely.get_parts(pigment) if on_slide.contains(each) and not others.intersects(each)]
+    free = shapely.within(nuclei, on_slide) & ~shapely.intersects(nuclei, others)
+    return block.rgb, grains, nuclei[free & ~shapely.intersects(nuclei, pigment)], shapely.union_all(nuclei)
+
+
+def found_in(rgb, shapes):
+    rings = [shapely.get_coordinates(each.exterior)[:-1] for each in shapes]
+    cells = Instances(Outlines.of(rings), np.ones(len(rings), np.float32), np.zeros(len(rings), np.uint8), ("Nucleus",))
+    return impostors(measure(rgb, cells), SLIDE, ArtefactSpec())
+
+
+def test_grains_are_told_though_their_outline_takes_in_tissue_and_nuclei_stay():
+    rgb, grains, clean, nuclei = drawn()
+    alone = [each for each in grains if each.area > 12 and not shapely.intersects(each, nuclei)]
+    assert len(alone) > 30
+    found = found_in(rgb, [each.buffer(0.7) for each in alone])
+    assert (found == 1 + KINDS.index("black")).mean() > 0.95
+    assert len(clean) > 100
+    assert np.count_nonzero(found_in(rgb, clean)) == 0
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, None), (2, None), (5, "black")])
+def test_a_nucleus_stays_where_a_grain_covers_a_small_part_of_it(rows, expected):
+    tile = np.tile(np.array(NUCLEI["haematoxylin"], np.uint8), (16, 16, 1))
+    tile[4 : 4 + rows] = 20, 18, 20
+    one = Instances(Outlines.of([SQUARE]), np.ones(1, np.float32), np.zeros(1, np.uint8), ("Nucleus",))
+    found = int(impostors(measure(tile, one), SLIDE, ArtefactSpec())[0])
+    assert (KINDS[found - 1] if found else None) == expected
+
+
+def test_nuclei_that_are_dark_in_all_colours_are_no_grains_by_their_hue():
+    assert kind((22, 8, 38)) is None
+    assert kind((34, 8, 30)) == "black"
+    assert kind((34, 8, 30), replace(SLIDE, blue_over_green=0.95)) is None

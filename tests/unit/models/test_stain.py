@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pathopipe.geometry import Outlines
 from pathopipe.instances import Instances
-from pathopipe.models.stain import HEMATOXYLIN_OD_MEAN, OD_MEANS, haematoxylin_od, measure
+from pathopipe.models.stain import BLACK_PART, COLOURS, HEMATOXYLIN_OD_MEAN, haematoxylin_od, measure
 
 
 def rendered(h, e=0.0):
@@ -55,6 +55,14 @@ def test_outlines_beyond_the_tile_are_measured_on_what_there_is_or_nan():
     np.testing.assert_allclose(measured.measurements[HEMATOXYLIN_OD_MEAN], [0.5, np.nan, 0.5], atol=0.02)
 
 
+def test_a_pixel_is_black_that_absorbs_all_colours():
+    tile = np.full((16, 16, 3), 255, np.uint8)
+    tile[4:8, 4:12] = 40, 10, 25
+    tile[8:12, 4:12] = 41, 10, 25
+    measured = measure(tile, instances(square(4, 4, 12, 12), square(4, 4, 12, 8), square(4, 8, 12, 12)))
+    np.testing.assert_allclose(measured.measurements[BLACK_PART], [0.5, 1, 0], atol=0.2)
+
+
 def test_no_instances_get_an_empty_column():
     empty = measure(np.zeros((8, 8, 3), np.uint8), Instances.empty(("Nucleus",)))
     assert empty.measurements[HEMATOXYLIN_OD_MEAN].shape == (0,)
@@ -70,7 +78,7 @@ def test_needs_no_torch():
 def test_means_are_those_of_the_pixels_that_each_outline_covers_drawn_alone(seed):
     rng = np.random.default_rng(seed)
     height, width = rng.integers(5, 90, 2)
-    tile = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    tile = rng.integers(0, rng.choice([60, 256]), (height, width, 3), dtype=np.uint8)
     angle = np.arange(12) * np.pi / 6
     rings = [
         rng.uniform(-15, (width + 15, height + 15))
@@ -78,8 +86,9 @@ def test_means_are_those_of_the_pixels_that_each_outline_covers_drawn_alone(seed
         for _ in range(40)
     ]
     measured = measure(tile, instances(*rings)).measurements
-    found = np.stack([measured[name] for name in OD_MEANS], axis=1)
+    found = np.stack([measured[name] for name in COLOURS], axis=1)
     density = -np.log10(np.maximum(tile, 1) / 255)
+    density = np.dstack([density, density.min(axis=2) > 0.8])
     for ring, means in zip(rings, found, strict=True):
         (x0, y0), (x1, y1) = ring.min(axis=0), ring.max(axis=0)
         if min(x0, y0) > 1 and x1 < width - 1 and y1 < height - 1:
