@@ -38,8 +38,8 @@ def anonymous(drawn, tmp_path_factory):
     (slides / "H24-4711 notes.Geheim").touch()
     (root / "m.csv").write_text("slide,id\nMüller\\, Hans/none.svs,x\n", encoding="utf-8")
     (root / "m.csv").write_text(f'slide,id\n"{slides}/b/H24-4711 gone.svs",Patient-0815\n', encoding="utf-8")
-    arguments = ("run", slides, root / "m.csv", "--out", root / "out", "--anonymous", root / "k", "--workers", 2)
-    return root, arguments, pathopipe(*arguments, code=1)
+    arguments = ("run", slides, root / "m.csv", "--out", root / "out", "--anonymous", root / "k")
+    return root, arguments, pathopipe(*arguments, "--workers", 2, code=1)
 
 
 def test_no_byte_of_any_output_tells(anonymous):
@@ -70,7 +70,7 @@ def test_the_same_command_again_goes_on_under_the_same_names(anonymous):
     root, arguments, _ = anonymous
     before = {path: path.stat().st_mtime_ns for path in (root / "out").rglob("instances/*.npz")}
     assert before
-    done = pathopipe(*arguments, code=1)
+    done = pathopipe(*arguments, "--cluster", "serial", code=1)
     assert "2 of them unchanged" in done.stdout or "unchanged" in done.stdout
     assert before.items() <= {path: path.stat().st_mtime_ns for path in (root / "out").rglob("instances/*.npz")}.items()
     assert len(summary(root / "out")) == 5

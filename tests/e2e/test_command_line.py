@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.support.cli import pathopipe
+from tests.support.cli import command, environment, pathopipe
 
 COMMANDS = (
     "run",
@@ -47,8 +47,9 @@ def test_every_command_has_help_with_an_example(name):
     assert f"pathopipe {name}" in pathopipe(name, "--help").stdout.split("Options")[0]
 
 
-def test_version():
-    assert pathopipe("--version").stdout.startswith("pathopipe ")
+def test_version_of_a_python_that_has_imported_nothing():
+    told = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True, check=True).stdout
+    assert told.startswith("pathopipe ")
 
 
 @pytest.mark.parametrize(

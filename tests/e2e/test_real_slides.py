@@ -51,7 +51,7 @@ def test_fluorescence_is_refused(rows):
 def test_with_mpp_the_refused_slides_run(real_data, tmp_path):
     slides = real_data / "slides"
     names = ("tcga-cr-7395-01a-01-ts1.svs", "wsic-CMU-1-badmpp.jpeg.tiff", "negative/CMU-1-Small-Region.webp.tiff")
-    pathopipe("run", *(slides / name for name in names), "--out", tmp_path, "--mpp", 0.5, "--workers", 2)
+    pathopipe("run", *(slides / name for name in names), "--out", tmp_path, "--mpp", 0.5, "--cluster", "serial")
     rows = summary(tmp_path)
     assert {row["status"] for row in rows.values()} == {"complete"}
     assert {row["mpp"] for row in rows.values()} == {"0.5"}

@@ -63,15 +63,15 @@ def test_the_geojson_is_what_qupath_reads(finished):
 def test_a_second_run_does_nothing_and_says_so(finished):
     drawn, out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "drawn").rglob("*")}
-    done = pathopipe("run", drawn.slide, "--out", out, "--workers", 1)
+    done = pathopipe("run", drawn.slide, "--out", out, "--cluster", "serial")
     assert "nothing to do" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in (out / "drawn").rglob("*")} == before
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--cluster", "serial"), ("--workers", "1"), ("--workers", "2", "--set", "store.keep=false")],
-    ids=["serial", "one worker", "nothing kept"],
+    [("--cluster", "serial"), ("--workers", "1", "--set", "store.keep=false")],
+    ids=["serial", "one worker and nothing kept"],
 )
 def test_the_same_bytes_however_it_is_run(finished, tmp_path, options):
     drawn, out, _ = finished
@@ -84,7 +84,7 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_nothing_else(finished, 
     shutil.copytree(out, tmp_path / "out")
     folder = tmp_path / "out" / "drawn"
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "instances").iterdir()}
-    done = pathopipe("run", drawn.slide, "--out", tmp_path / "out", "--coords", "level0", "-v")
+    done = pathopipe("run", drawn.slide, "--out", tmp_path / "out", "--cluster", "serial", "--coords", "level0", "-v")
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "instances").iterdir()} == before
     assert "1 complete" in done.stdout
     assert json.loads((folder / "slide.json").read_text())["status"] == "complete"
@@ -107,7 +107,7 @@ def test_kill_9_in_the_middle_and_the_same_command_again(finished, tmp_path):
     pathopipe(*arguments)
     assert all((instances / name).stat().st_mtime_ns == made for name, made in kept.items())
     undisturbed = tmp_path / "undisturbed"
-    pathopipe("run", drawn.slide, "--out", undisturbed, "--workers", 2, "--set", "grid.tile_px=576")
+    pathopipe("run", drawn.slide, "--out", undisturbed, "--cluster", "serial", "--set", "grid.tile_px=576")
     assert results(tmp_path / "drawn") == results(undisturbed / "drawn")
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -120,8 +120,8 @@ def test_one_bad_slide_never_stops_the_others(small_slide, tmp_path):
     (slides / "text.svs").write_text("this is no slide")
     (slides / "cut.svs").write_bytes(small_slide.slide.read_bytes()[:20_000])
     (slides / "notes.txt").write_text("seen by nobody")
-    arguments = ("run", slides, "--out", tmp_path / "out", "--workers", 2)
-    done = pathopipe(*arguments, code=1)
+    arguments = ("run", slides, "--out", tmp_path / "out")
+    done = pathopipe(*arguments, "--workers", 2, code=1)
     rows = summary(tmp_path / "out")
     assert {name: row["status"] for name, row in rows.items()} == {
         "cut": "failed",
@@ -139,7 +139,7 @@ def test_one_bad_slide_never_stops_the_others(small_slide, tmp_path):
     for name in ("cut", "empty", "text"):
         shutil.copy(small_slide.slide, slides / f"{name}.svs")
     made = (tmp_path / "out" / "good one é" / "cells.parquet").stat().st_mtime_ns
-    pathopipe(*arguments)
+    pathopipe(*arguments, "--cluster", "serial")
     assert (tmp_path / "out" / "good one é" / "cells.parquet").stat().st_mtime_ns == made
     assert {row["status"] for row in summary(tmp_path / "out").values()} == {"complete"}
 
@@ -148,7 +148,7 @@ def test_two_slides_of_one_stem_never_share_a_folder(small_slide, tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         shutil.copy(small_slide.slide, tmp_path / name / "same.svs")
-        pathopipe("run", tmp_path / name, "--out", tmp_path / "out", "--workers", 1)
+        pathopipe("run", tmp_path / name, "--out", tmp_path / "out", "--cluster", "serial")
     rows = summary(tmp_path / "out")
     assert len(rows) == 2
     assert len({row["slide"] for row in rows.values()}) == 2
@@ -175,5 +175,5 @@ def test_an_output_folder_in_use_is_refused(small_slide, tmp_path):
 
     with open(tmp_path / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = pathopipe("run", small_slide.slide, "--out", tmp_path, "--workers", 1, code=1)
+        done = pathopipe("run", small_slide.slide, "--out", tmp_path, "--cluster", "serial", code=1)
     assert "another run is writing" in done.stderr

@@ -22,8 +22,8 @@ def test_a_resolution_wrong_by_two_is_remarked_everywhere(drawn_slide, tmp_path,
         drawn_slide.slide,
         "--out",
         tmp_path,
-        "--workers",
-        1,
+        "--cluster",
+        "serial",
         "--set",
         f"slide.mpp={mpp}",
         "--set",
@@ -39,7 +39,7 @@ def test_a_resolution_wrong_by_two_is_remarked_everywhere(drawn_slide, tmp_path,
 
 
 def test_the_right_resolution_is_not_remarked(drawn_slide, tmp_path):
-    done = pathopipe("run", drawn_slide.slide, "--out", tmp_path, "--workers", 1, "--set", "store.keep=no")
+    done = pathopipe("run", drawn_slide.slide, "--out", tmp_path, "--cluster", "serial", "--set", "store.keep=no")
     assert remarks(tmp_path, "drawn") == []
     assert summary(tmp_path)["drawn"]["remarks"] == ""
     assert "warning" not in done.stderr
@@ -49,7 +49,7 @@ def test_the_right_resolution_is_not_remarked(drawn_slide, tmp_path):
 def test_a_real_slide_is_remarked_where_its_resolution_is_wrong_alone(real_data, tmp_path, mpp, wrong):
     slide = real_data / "slides" / "cmu-1-small-region.svs"
     stated = ("--set", f"slide.mpp={mpp}", "--set", "store.keep=no")
-    pathopipe("run", slide, "--out", tmp_path, "--workers", 1, *stated)
+    pathopipe("run", slide, "--out", tmp_path, "--cluster", "serial", *stated)
     told = remarks(tmp_path, slide.stem)
     assert wrong in told[0] if wrong else told == []
 

@@ -19,7 +19,7 @@ def overlapping(found, reference, iou):
 
 
 def cells_of(slide, out, tile_px):
-    pathopipe("run", slide, "--out", out, "--workers", 1, "--set", f"grid.tile_px={tile_px}")
+    pathopipe("run", slide, "--out", out, "--cluster", "serial", "--set", f"grid.tile_px={tile_px}")
     return read_outlines(out / "drawn" / "cells.geojson.zip").outlines.to_shapely()
 
 

@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
     return slides, out
 
 
-def shard(slides, out, part) -> list[str]:
-    return command("run", slides, "--out", out, "--cluster", "serial", "--shard", part, "-q")
+def shard(slides, out, part):
+    return "run", slides, "--out", out, "--cluster", "serial", "--shard", part, "-q"
 
 
 def rows(out):
@@ -50,7 +50,7 @@ def assert_the_same(out, plain):
 
 def test_two_shards_at_once_end_as_one_run(folder, tmp_path):
     slides, plain = folder
-    shards = [subprocess.Popen(shard(slides, tmp_path, f"{part}/2"), env=environment()) for part in (1, 2)]
+    shards = [subprocess.Popen(command(*shard(slides, tmp_path, f"{part}/2")), env=environment()) for part in (1, 2)]
     assert [each.wait(timeout=600) for each in shards] == [0, 1]  # the one with the file that is no slide
     assert_the_same(tmp_path, plain)
     run, one = (json.loads((out / "run.json").read_text()) for out in (tmp_path, plain))
@@ -75,20 +75,20 @@ def stop_out_of_turn(process, out):
 
 def test_a_shard_that_is_killed_keeps_nobody_waiting_and_goes_on(folder, tmp_path):
     slides, plain = folder
-    with subprocess.Popen(shard(slides, tmp_path, "1/2"), env=environment(), start_new_session=True) as killed:
+    first = command(*shard(slides, tmp_path, "1/2"))
+    with subprocess.Popen(first, env=environment(), start_new_session=True) as killed:
         while not (tmp_path / "a" / "slide.json").exists():
             assert killed.poll() is None
             time.sleep(0.02)
         stop_out_of_turn(killed, tmp_path)  # else it may have ended before the other has begun
-        refused = subprocess.run(shard(slides, tmp_path, "1/2"), env=environment(), capture_output=True, text=True)
+        refused = pathopipe(*shard(slides, tmp_path, "1/2"), code=1)
         os.killpg(killed.pid, signal.SIGKILL)
-    assert refused.returncode == 1
     assert "1/2" in refused.stderr
-    subprocess.run(shard(slides, tmp_path, "2/2"), env=environment(), check=False)
+    pathopipe(*shard(slides, tmp_path, "2/2"), code=1)
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["finished"] is None
     assert run["shards"]["finished"] == 1
-    subprocess.run(shard(slides, tmp_path, "1/2"), env=environment(), check=True)
+    pathopipe(*shard(slides, tmp_path, "1/2"))
     assert_the_same(tmp_path, plain)
 
 

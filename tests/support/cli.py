@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.prepared import prepared_process
+
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
 
@@ -21,9 +23,10 @@ def environment() -> dict[str, str]:
 
 def pathopipe(*arguments: str | Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end; fail unless it exits with ``code`` (None: any)."""
-    done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(), timeout=600, check=False
-    )
+    if sys.platform == "linux":
+        done = prepared_process().run([*map(str, arguments)], environment())
+    else:
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), check=False)
     if code is not None:
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
