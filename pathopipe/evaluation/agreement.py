@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pathopipe.evaluation.kinds import FALSE_ALARMS, MISSES, Kind, counts, kinds
 from pathopipe.evaluation.pairs import Pairs, label_pairs, polygon_pairs, valid_polygons
 from pathopipe.geometry import Outlines
 
@@ -50,6 +51,10 @@ class Agreement:
     """Square pixels that the prediction covers."""
     covered_both: float
     """Square pixels that both cover."""
+    truth_kinds: tuple[int, ...]
+    """True objects by what became of them, in the order of :class:`~pathopipe.evaluation.kinds.Kind`."""
+    predicted_kinds: tuple[int, ...]
+    """Predicted objects by what they are in the truth, in the same order."""
 
     @property
     def true_positives(self) -> int:
@@ -153,6 +158,16 @@ class Agreement:
         """Average precision as the 2018 Data Science Bowl defined it (Caicedo et al. 2019): TP / (TP + FP + FN)."""
         return self.figure(f"ap_{THRESHOLDS[THRESHOLDS.index(threshold)]:g}")
 
+    @property
+    def misses(self) -> dict[str, int]:
+        """What became of the true objects without a partner, to how many: they add up to the false negatives."""
+        return {name: self.truth_kinds[kind] for kind, name in MISSES.items()}
+
+    @property
+    def false_alarms(self) -> dict[str, int]:
+        """What the predicted objects without a partner are, to how many: they add up to the false positives."""
+        return {name: self.predicted_kinds[kind] for kind, name in FALSE_ALARMS.items()}
+
     def as_dict(self) -> dict[str, Any]:
         """Return all figures under stable names; None where a figure does not exist."""
         return {
@@ -161,6 +176,8 @@ class Agreement:
             "true_positives": self.true_positives,
             "false_positives": self.false_positives,
             "false_negatives": self.false_negatives,
+            **{f"misses_{name}": count for name, count in self.misses.items()},
+            **{f"false_alarms_{name}": count for name, count in self.false_alarms.items()},
             **{name: part / whole if whole else None for name, (part, whole) in self.fractions.items()},
         }
 
@@ -180,6 +197,8 @@ def pooled(agreements: Iterable[Agreement]) -> Agreement:
         sum(part.covered_truth for part in parts),
         sum(part.covered_predicted for part in parts),
         sum(part.covered_both for part in parts),
+        tuple(sum(part.truth_kinds[kind] for part in parts) for kind in Kind),
+        tuple(sum(part.predicted_kinds[kind] for part in parts) for kind in Kind),
     )
 
 
@@ -207,6 +226,7 @@ def agreement(pairs: Pairs) -> Agreement:
     best[pairs.index[order, 1]] = order  # of several the last is kept: the highest IoU
     aji = _aggregated(pairs, best[best >= 0])
     aji_plus = _aggregated(pairs, pairs.assigned)
+    predicted_kinds, truth_kinds = kinds(pairs)
     return Agreement(
         len(pairs.second),
         len(pairs.first),
@@ -217,6 +237,8 @@ def agreement(pairs: Pairs) -> Agreement:
         covered_truth=pairs.covered[1],
         covered_predicted=pairs.covered[0],
         covered_both=pairs.covered[2],
+        truth_kinds=counts(truth_kinds),
+        predicted_kinds=counts(predicted_kinds),
     )
 
 

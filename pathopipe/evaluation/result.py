@@ -97,7 +97,14 @@ def as_text(result: EvaluationResult) -> str:
     lines += _interval_rows(result.intervals.pooled, wide)
     lines.append(f"{'mean':{wide}} {'':13} " + _cells([result.mean(name) for name in _COLUMNS]))
     lines += _interval_rows(result.intervals.mean, wide)
-    return "\n".join([*lines, _told(result.intervals, len(result.images))])
+    lines.append(_told(result.intervals, len(result.images)))
+    for title, number, those in (
+        ("missed", result.pooled.false_negatives, result.pooled.misses),
+        ("false alarms", result.pooled.false_positives, result.pooled.false_alarms),
+    ):
+        kinds = (f"{count:,} {name.replace('_', ' ')}" for name, count in those.items())
+        lines.append(f"{number:,} {title}: {', '.join(kinds)}")
+    return "\n".join(lines)
 
 
 def difference_text(difference: Difference) -> str:

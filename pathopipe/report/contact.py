@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pathopipe.evaluation.files import ReadOutlines, files_by_stem, matched_files, read_polygons
+from pathopipe.evaluation.kinds import FALSE_ALARMS, MISSES, Kind, kinds
 from pathopipe.evaluation.pairs import EvaluationError, Pairs, polygon_pairs
 from pathopipe.files import atomic_file
 from pathopipe.geometry import Rect
@@ -59,6 +60,8 @@ class Subject(NamedTuple):
     polygon: shapely.Geometry
     iou: float
     """With its partner, or with the object that it overlaps best; 0 where there is none."""
+    kind: str = ""
+    """What is wrong with it."""
 
 
 def read_cases(
@@ -126,10 +129,16 @@ def _subjects(cases: Sequence[Case]) -> dict[str, list[Subject]]:
         hits = pairs.index[pairs.partners, 1]
         ious = dict(zip(hits.tolist(), pairs.iou[pairs.partners].tolist(), strict=True))
         found["hits"] += [Subject(number, case.truth[place], ious[place]) for place in sorted(ious)]
-        for kind, side, objects in (("misses", 1, case.truth), ("false_alarms", 0, case.predicted)):
-            alone = np.setdiff1d(np.arange(len(objects)), pairs.index[pairs.partners, side])
+        ours, theirs = kinds(pairs)
+        for sheet, side, objects, wrong, names in (
+            ("misses", 1, case.truth, theirs, MISSES),
+            ("false_alarms", 0, case.predicted, ours, FALSE_ALARMS),
+        ):
             best = _best(pairs, side, len(objects))
-            found[kind] += [Subject(number, objects[place], float(best[place])) for place in alone]
+            found[sheet] += [
+                Subject(number, objects[place], float(best[place]), names[Kind(wrong[place])].replace("_", " "))
+                for place in np.flatnonzero(wrong)
+            ]
     return found
 
 
@@ -203,7 +212,7 @@ def _caption(cases: Sequence[Case], subject: Subject) -> str:
     x, y = shapely.centroid(subject.polygon).coords[0]
     many = len(Counter(case.name for case in cases)) > 1
     name = f"{cases[subject.case].name[:12]} " if many else ""
-    return f"{name}{x:.0f},{y:.0f}  IoU {subject.iou:.2f}"
+    return f"{name}{x:.0f},{y:.0f}  {subject.iou:.2f} {subject.kind}"
 
 
 def _sheet(title: str, pictures: list[tuple[Image.Image, str]]) -> Image.Image:
@@ -213,6 +222,8 @@ def _sheet(title: str, pictures: list[tuple[Image.Image, str]]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     write(draw, (_GAP, _TEXT // 2), title, _TEXT + 4, BLACK)
     x: float = _GAP
+    # of the captions below the pictures
+    write(draw, (_GAP + 260, 2 * _TEXT + 2), "x,y in pixels of the image, IoU, what is wrong", _TEXT, GREY)
     for text, colour in (("truth", TRUTH), ("prediction", PREDICTED)):
         draw.rectangle((x, 2 * _TEXT + 5, x + _TEXT, 3 * _TEXT + 3), fill=colour, outline=BLACK)
         write(draw, (x + _TEXT + 5, 2 * _TEXT + 2), text, _TEXT, BLACK)

@@ -122,7 +122,7 @@ def test_folders_are_matched_by_stem(tmp_path):
     assert list(result.images) == ["a", "b"]
     assert result.pooled.f1 == 0.5
     assert result.as_dict()["mean"]["aji"] == pytest.approx(80 / 270)
-    assert as_text(result).count("\n") == 5
+    assert as_text(result).count("\n") == 7
     (tmp_path / "p" / "b.png").unlink()
     with pytest.raises(EvaluationError, match="'b' lacks its prediction"):
         evaluate_files(tmp_path / "p", tmp_path / "t")
