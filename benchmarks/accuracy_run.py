@@ -25,7 +25,7 @@ from accuracy import evaluate_set, mpp_of
 from classical_baseline import segment
 
 from pathopipe.annotations.read import read_outlines
-from pathopipe.evaluation import Difference, EvaluationResult, evaluate_labels
+from pathopipe.evaluation import Difference, EvaluationResult, errors_text, evaluate_labels
 from pathopipe.evaluation.labels import painted
 
 COARSE_MPP = 0.5
@@ -50,7 +50,7 @@ def main() -> None:
         print(
             f"{name:14} run F1 {one.f1:.3f} (precision {one.precision:.3f}, recall {one.recall:.3f}), "
             f"PQ {ours.mean('pq'):.3f}, AJI {ours.mean('aji'):.3f}; classical {other.f1:.3f}, "
-            f"difference {gap.pooled['f1']:+.3f} [{low:+.3f}, {high:+.3f}]",
+            f"difference {gap.pooled['f1']:+.3f} [{low:+.3f}, {high:+.3f}]\n{errors_text(one)}",
             flush=True,
         )
 

@@ -3,7 +3,7 @@
 from pathopipe.evaluation.agreement import THRESHOLDS, Agreement, evaluate_labels, evaluate_outlines, pooled
 from pathopipe.evaluation.files import evaluate_files
 from pathopipe.evaluation.pairs import EvaluationError
-from pathopipe.evaluation.result import Difference, EvaluationResult, as_text, difference_text
+from pathopipe.evaluation.result import Difference, EvaluationResult, as_text, difference_text, errors_text
 
 __all__ = [
     "THRESHOLDS",
@@ -13,6 +13,7 @@ __all__ = [
     "EvaluationResult",
     "as_text",
     "difference_text",
+    "errors_text",
     "evaluate_files",
     "evaluate_labels",
     "evaluate_outlines",

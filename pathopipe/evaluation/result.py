@@ -97,13 +97,18 @@ def as_text(result: EvaluationResult) -> str:
     lines += _interval_rows(result.intervals.pooled, wide)
     lines.append(f"{'mean':{wide}} {'':13} " + _cells([result.mean(name) for name in _COLUMNS]))
     lines += _interval_rows(result.intervals.mean, wide)
-    lines.append(_told(result.intervals, len(result.images)))
-    for title, number, those in (
-        ("missed", result.pooled.false_negatives, result.pooled.misses),
-        ("false alarms", result.pooled.false_positives, result.pooled.false_alarms),
+    return "\n".join([*lines, _told(result.intervals, len(result.images)), errors_text(result.pooled)])
+
+
+def errors_text(agreement: Agreement) -> str:
+    """Return two lines: what became of the missed nuclei, and what the false alarms are."""
+    lines = []
+    for title, number, kinds in (
+        ("missed", agreement.false_negatives, agreement.misses),
+        ("false alarms", agreement.false_positives, agreement.false_alarms),
     ):
-        kinds = (f"{count:,} {name.replace('_', ' ')}" for name, count in those.items())
-        lines.append(f"{number:,} {title}: {', '.join(kinds)}")
+        counts = (f"{count:,} {name.replace('_', ' ')}" for name, count in kinds.items())
+        lines.append(f"{number:,} {title}: {', '.join(counts)}")
     return "\n".join(lines)
 
 
