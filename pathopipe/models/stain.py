@@ -127,12 +127,17 @@ def _part_means(
     # White absorbs nothing, so what is outside adds nothing.
     planes = [plane.reshape(count, -1) | outside for plane in cv2.split(pixels.reshape(-1, width, 3))]
     sums = [cv2.reduce(cv2.LUT(plane, _OD_OF), 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F) for plane in planes]
-    black = np.maximum(np.maximum(*planes[:2]), planes[2]) <= _BLACK_UP_TO
-    sums.append(np.count_nonzero(black, axis=1, keepdims=True))
-    covered = width * height - np.count_nonzero(outside, axis=1)
+    black = cv2.max(cv2.max(planes[0], planes[1]), planes[2]) <= _BLACK_UP_TO
+    sums.append(_counted(black.view(np.uint8)))
+    covered = width * height - _counted(outside & np.uint8(1))
     with np.errstate(invalid="ignore"):
-        means: NDArray[np.float64] = np.concatenate(sums, axis=1) / covered[:, np.newaxis]
+        means: NDArray[np.float64] = np.concatenate(sums, axis=1) / covered
     return means
+
+
+def _counted(ones: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return (n, 1) how many of each row of ``ones`` (n, pixels of a window; 0 or 1) are 1."""
+    return np.asarray(cv2.reduce(ones, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S), np.int32)
 
 
 def _outside(
