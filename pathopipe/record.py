@@ -37,7 +37,7 @@ tile's file, writing cells of the slide before; and having nothing to do while t
 
 # Raised whenever the code changes what comes out of the same input: results of older versions are then redone.
 _INSTANCES_VERSION = 6
-_RESULTS_VERSION = 5
+_RESULTS_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,10 @@ _BLACK_WITH_DAB = (0.85, 0.85, 1.1)
 """The same where nuclei may be brown on blue, and the mean density at least: theirs is 1.0 at most when so grey."""
 _BLACK_MOST = 1.25
 """Blue and red over green density above which it is not black."""
-_RED_CELL = (0.3, 0.6)
-"""Red over green density at most, and blue over green at least: nuclei have more than 0.3 of red."""
+_RED_CELL = (0.3, 0.6, 0.45)
+"""Red over green density at most, blue over green and green density at least: nuclei have more than 0.3 of red, but for
+pale ones, which let the eosin above and below them decide. Haemoglobin absorbs more green than they do: measured 0.57
+to 1.0."""
 
 
 def impostors(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> NDArray[np.uint8]:
@@ -61,7 +63,7 @@ def impostors(cells: Instances, tissue: Tissue, spec: ArtefactSpec) -> NDArray[n
         for name, level in zip(OD_MEANS, tissue.glass, strict=True)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        found[(red / green < _RED_CELL[0]) & (blue / green > _RED_CELL[1])] = 3
+        found[(red / green < _RED_CELL[0]) & (blue / green > _RED_CELL[1]) & (green > _RED_CELL[2])] = 3
         if spec.black:
             found[_black(density, cells.measurements[BLACK_PART], tissue.blue_over_green)] = 2
         if spec.pen:

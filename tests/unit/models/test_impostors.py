@@ -32,6 +32,7 @@ SLIDE = Tissue(
 NUCLEI = {
     "haematoxylin": (120, 90, 160),
     "pale": (190, 170, 205),
+    "pale, in eosin": (193, 109, 147),
     "dark": (50, 30, 85),
     "blue, without eosin": (95, 110, 165),
     "dab": (110, 70, 40),
