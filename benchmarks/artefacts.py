@@ -1,6 +1,6 @@
 """Is anything else counted as nuclei, and is clean tissue lost? Pens, folds, edges, pigment, red cells.
 
-    python benchmarks/artefacts.py --data FOLDER [--eval]
+    python benchmarks/artefacts.py --data FOLDER [--eval] [--seeds 6 7 8 9]
 
 Everything goes through ``pathopipe run``, with and without artefact detection, but for the thumbnails with pens, which
 are too coarse for cells: there it is the part of the pen that is left in the tissue. Targets: at most 5 % of the area
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import zipfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -36,7 +37,7 @@ from pathopipe.tiling.artefacts import find_artefacts
 from pathopipe.tiling.spec import ArtefactSpec, TissueSpec
 from pathopipe.tiling.stained import Stained
 
-DRAWN = ("3", "4", "5")
+DRAWN = (3, 4, 5)
 DRAWN_PX = 2500
 WITH, WITHOUT = "with", "without"
 Areas = defaultdict[str, defaultdict[str, float]]
@@ -47,10 +48,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--data", type=Path, default=os.environ.get("PATHOPIPE_TEST_DATA", "../shared/data"))
     options.add_argument("--eval", action="store_true", help="measure the loss on the evaluation images too")
+    options.add_argument("--seeds", type=int, nargs="+", help="draw these slides and measure on nothing else")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        drawn(work)
+        drawn(work, chosen.seeds or DRAWN)
+        if chosen.seeds:
+            return
         if (chosen.data / "unlabelled").is_dir():
             thumbnails(chosen.data / "unlabelled" / "histoqc_artifacts")
             spoilt(work, chosen.data / "unlabelled")
@@ -65,12 +69,12 @@ def main() -> None:
                 clean(work, {path: mpp_of(path) for path in images}, name, each=False)
 
 
-def drawn(work: Path) -> None:
+def drawn(work: Path, seeds: Sequence[int]) -> None:
     """Draw slides with defects and tell how much of each kind was called nucleus, and what nuclei were lost beside."""
     slides = work / "drawn"
     slides.mkdir()
     size = ("--size", str(DRAWN_PX), str(DRAWN_PX), "--mpp", "0.5", "--tissue", "0.9", "--defects")
-    for seed in DRAWN:
+    for seed in seeds:
         pathopipe("synth", *size, "--seed", seed, "--out", slides / f"drawn{seed}.tif", "-q")
     out = both(slides, work / "drawn-out")
     whole: Areas = defaultdict(lambda: defaultdict(float))
