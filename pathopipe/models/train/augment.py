@@ -43,7 +43,8 @@ def real_patch(
     amount = np.maximum(amount - ground, 0)
     if not tells_classes(marks):  # a class may show in just what these change
         if rng.random() < spec.paste:
-            _paste(rng, amount, labels, *_others(rng, size, spec, donor))
+            hidden = 0.35 if rng.random() < spec.overlap else 0.0
+            _paste(rng, amount, labels, *_others(rng, size, spec, donor), hidden)
         if rng.random() < spec.uneven:
             amount = _uneven(rng, amount, labels)
         if rng.random() < spec.retexture:
@@ -122,21 +123,41 @@ def _others(rng: Rng, size: int, spec: AugmentSpec, donor: Sample | None) -> tup
     return amount, _mirrored_labels(donor.labels, map_x, map_y)
 
 
-def _paste(rng: Rng, amount: Field, labels: Labels, pasted: Field, others: Labels) -> None:
-    """Put nuclei of ``others`` where ``amount`` and ``labels`` have none (in place)."""
+def _paste(rng: Rng, amount: Field, labels: Labels, pasted: Field, others: Labels, hidden: float) -> None:
+    """Put nuclei of ``others`` where ``amount`` and ``labels`` have none, or over a share ``hidden`` of one (in place).
+
+    Where two nuclei lie over each other both take light away, and the one on top has the outline.
+    """
     count = int(others.max())
-    taken = np.zeros(count + 1, bool)
-    # Only whole ones: where they would lie on a nucleus, or on its rim, they are left out.
-    taken[np.unique(others[cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0])] = True
+    taken = _hiding(labels, others, hidden) if hidden else _touching(labels, others)
     chosen = ~taken & (rng.random(count + 1) < rng.uniform(0.2, 1.0))
     chosen[0] = False
     here = chosen[others]
     if here.any() and (labels > 0).any():  # two images differ in how dark they are: brought to one
         darker = float(np.median(amount[labels > 0])) / max(float(np.median(pasted[here])), 0.02)
-        pasted = pasted * np.float32(darker * rng.uniform(0.6, 1.4))
+        pasted = pasted * np.float32(darker * rng.uniform(0.75, 1.5))
+    if hidden:
+        pasted = pasted + np.where(labels > 0, amount * np.float32(rng.uniform(0, 0.7)), np.float32(0))
     soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)
     amount += soft * (pasted - amount)
     labels[here] = others[here] + int(labels.max())
+
+
+def _touching(labels: Labels, others: Labels) -> NDArray[np.bool_]:
+    """Return (n,) for every id of ``others`` whether it lies on one of ``labels``, or on its rim."""
+    taken = np.zeros(int(others.max()) + 1, bool)
+    taken[np.unique(others[cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0])] = True
+    return taken
+
+
+def _hiding(labels: Labels, others: Labels, share: float) -> NDArray[np.bool_]:
+    """Return (n,) for every id of ``others`` whether more than ``share`` of it, or of one of ``labels``, is in both."""
+    width = int(labels.max()) + 1
+    both = np.bincount((others * width + labels).ravel(), minlength=(int(others.max()) + 1) * width).reshape(-1, width)
+    shared = both.astype(np.float64)
+    shared[:, 0] = 0
+    smaller = np.minimum(both.sum(axis=1)[:, None], both.sum(axis=0)[None])
+    return np.asarray((shared > share * smaller).any(axis=1), np.bool_)
 
 
 def _uneven(rng: Rng, amount: Field, labels: Labels) -> Field:

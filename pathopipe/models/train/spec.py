@@ -52,6 +52,8 @@ class AugmentSpec(Spec):
     """Nuclei of another image, or drawn ones, between their own."""
     paste_drawn: Share = 0.4
     """Of those: drawn ones."""
+    overlap: Share = 0.3
+    """Of patches with pasted nuclei: those where they may lie over others in part."""
     uneven: Share = 0.1
     """Every nucleus darker or paler by a factor of its own."""
     retexture: Share = 0.1

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pathopipe.models.train import TrainSpec
-from pathopipe.models.train.augment import _grained, drawn_patch, real_patch
+from pathopipe.models.train.augment import _grained, _hiding, drawn_patch, real_patch
 from pathopipe.models.train.classes import NOT_ANNOTATED, UNKNOWN
 from pathopipe.models.train.drawn import draw
 from pathopipe.models.train.patches import Patches
@@ -58,13 +58,38 @@ def test_distances_weigh_nothing_where_nothing_is_known():
     assert seen
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_pasted_nuclei_lie_on_no_other(seed):
-    sample = disc_at(40, 40, 80)
-    rgb, labels, marks = real_patch(np.random.default_rng(seed), sample, 128, AugmentSpec(paste=1), sample)
-    assert rgb.shape == (128, 128, 3)
-    assert labels.shape == marks.shape == (128, 128)
-    assert labels.min() == 0
+def pasted_patches(overlap: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Labels without and with pasted nuclei."""
+    sample, spec = disc_at(40, 40, 80), AugmentSpec(paste=1, overlap=overlap)
+    pairs = []
+    for seed in range(12):
+        before, after = (
+            real_patch(np.random.default_rng(seed), sample, 128, each, sample)
+            for each in (spec.model_copy(update={"paste": 0.0}), spec)
+        )
+        assert after[0].shape == (128, 128, 3)
+        pairs.append((before[1], after[1]))
+    return pairs
+
+
+def test_pasted_nuclei_lie_on_no_other():
+    pairs = pasted_patches(overlap=0)
+    assert any((after > 0).sum() > (before > 0).sum() for before, after in pairs)
+    for before, after in pairs:
+        assert np.array_equal(before[before > 0], after[before > 0])
+
+
+def test_pasted_nuclei_may_lie_over_others_in_part():
+    pairs = pasted_patches(overlap=1)
+    assert any((before[before > 0] != after[before > 0]).any() for before, after in pairs)
+    for before, after in pairs:
+        assert np.isin(np.unique(before), np.unique(after)).all()  # none is hidden altogether
+
+
+def test_what_hides_too_much_of_a_nucleus_or_too_much_of_which_is_over_one_is_left_out():
+    labels = np.array([[1] * 10 + [0] * 10 + [2] * 4 + [0] * 6], np.int32)
+    others = np.array([[0] * 7 + [1] * 13 + [2] * 10], np.int32)  # 3 of 10 hidden; 4 of 4
+    assert _hiding(labels, others, 0.35)[1:].tolist() == [False, True]
 
 
 def test_drawn_nuclei_include_long_and_bent_ones():
@@ -95,7 +120,7 @@ def test_every_alteration_changes_patches_and_none_their_shape():
     calm = dict.fromkeys(shares, 0.0)
     sample = disc_at(40, 40, 80)
     for name in shares:
-        if name == "paste_drawn":  # only says what is pasted
+        if name in ("paste_drawn", "overlap"):  # only say what is pasted, and where
             continue
         pair = []
         for share in (0.0, 1.0):
