@@ -26,10 +26,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Draw a slide, analyse it, and show where the results are
 	$(BIN)/pathopipe demo --out demo
 
-# Tests wait for processes of their own much of the time: a few more than cores does no harm.
+# Tests wait for processes of their own much of the time: a few more than cores does no harm. In the order of the folders,
+# the files with few and long tests (e2e, faults) come first, and none of them is left alone at the end.
 JOBS ?= 3
 test: $(READY) ## Run all tests (real slides too, where PATHOPIPE_TEST_DATA or ../shared/data has them)
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 check: $(READY) ## Lint, types, layers, docs
 	$(BIN)/ruff check .

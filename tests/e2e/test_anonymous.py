@@ -90,8 +90,10 @@ def test_the_cells_are_those_of_a_run_under_names(anonymous, drawn, tmp_path):
 def test_names_and_pseudonyms_are_not_mixed(anonymous, drawn):
     root, *_ = anonymous
     for options, told in (((), "anonymous results"), (("--anonymous", root / "k2"), "of another key")):
-        assert told in pathopipe("run", drawn, "--out", root / "out", *options, code=2).stderr
-    inside = pathopipe("run", drawn, "--out", root / "out", "--anonymous", root / "out" / "k", code=2)
+        assert told in pathopipe("run", drawn, "--out", root / "out", "--cluster", "serial", *options, code=2).stderr
+    inside = pathopipe(
+        "run", drawn, "--out", root / "out", "--anonymous", root / "out" / "k", "--cluster", "serial", code=2
+    )
     assert "would be shared with it" in inside.stderr
     assert not (root / "out" / "k").exists()
     assert places_of(SECRETS, root / "out") == []

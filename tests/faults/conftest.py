@@ -10,6 +10,4 @@ from tests.support.faults import Dark
 @pytest.fixture
 def dark(monkeypatch) -> Dark:
     """The model that every run of the test takes."""
-    model = Dark()
-    monkeypatch.setattr("pathopipe.engine.tasks.open_predictor", lambda spec: model)
-    return model
+    return Dark().taken(monkeypatch)

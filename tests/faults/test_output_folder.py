@@ -24,8 +24,7 @@ def finished(slide, tmp_path_factory):
     """An output folder with the slide complete."""
     out = tmp_path_factory.mktemp("finished") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        model = Dark()
-        patch.setattr("pathopipe.engine.tasks.open_predictor", lambda spec: model)
+        Dark().taken(patch)
         assert run(out, slide).all_complete
     return out
 

@@ -46,11 +46,11 @@ def draw_classed(seed, side, pixel=1.0):
     for number, (centre, kind) in enumerate(zip(centres, class_id, strict=True), 1):
         ring = _ring(rng, _RADIUS[kind]) / pixel + centre
         rings.append(ring)
-        inside = _painted(ring, side)
-        labels[inside > 0.5] = number
+        near, inside = _painted(ring, side, margin=round(8 / pixel))
+        labels[near][inside > 0.5] = number
         depth = cv2.GaussianBlur(inside, (0, 0), 1.3 / pixel)
         density = 0.95 * inside if kind else inside * (0.22 + 0.5 * (1 - depth))
-        amount = np.maximum(amount, density * rng.uniform(0.85, 1.15))
+        amount[near] = np.maximum(amount[near], density * rng.uniform(0.85, 1.15))
     plasma = cv2.GaussianBlur(rng.normal(0, 1, (side, side)), (0, 0), 6 / pixel) * 0.8 + 0.18
     density = amount[..., None] * _STAIN + np.maximum(plasma, 0)[..., None] * _PLASMA
     rgb = 245 * 10**-density + rng.normal(0, 2, (side, side, 1))
@@ -66,10 +66,15 @@ def _ring(rng, radius):
     return size @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
 
 
-def _painted(ring, side):
-    canvas = np.zeros((side * _FINE, side * _FINE), np.uint8)
-    cv2.fillPoly(canvas, [np.round(ring * _FINE - 0.5).astype(np.int32)], 255)
-    return cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA).astype(float) / 255
+def _painted(ring, side, margin):
+    """Return where ``ring`` is, ``margin`` px around it included, and which part of each pixel there lies inside."""
+    low = np.maximum(np.floor(ring.min(axis=0)).astype(int) - margin, 0)
+    high = np.minimum(np.ceil(ring.max(axis=0)).astype(int) + margin, side)
+    width, height = high - low
+    canvas = np.zeros((height * _FINE, width * _FINE), np.uint8)
+    cv2.fillPoly(canvas, [np.round((ring - low) * _FINE - 0.5).astype(np.int32)], 255)
+    inside = cv2.resize(canvas, (int(width), int(height)), interpolation=cv2.INTER_AREA).astype(float) / 255
+    return (slice(low[1], high[1]), slice(low[0], high[0])), inside
 
 
 def matched(found, found_class, true, true_class):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import tifffile
 
 from pathopipe.batch.run import BatchResult, run_batch
@@ -65,6 +66,10 @@ def break_tile(path: Path, number: int) -> bytes:
     return whole
 
 
+OVERVIEW_PX = 200
+"""A small picture is as easily spoilt as a large one, and soon written."""
+
+
 class Dark:
     """Finds what is darker than half; :attr:`fails` is asked first, with each batch."""
 
@@ -73,6 +78,12 @@ class Dark:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.fails = lambda tiles: None
+
+    def taken(self, patch: pytest.MonkeyPatch) -> Dark:
+        """Have every run of this process take this model, and draw small overviews."""
+        patch.setattr("pathopipe.engine.tasks.open_predictor", lambda spec: self)
+        patch.setattr("pathopipe.report.overview.MAX_PX", OVERVIEW_PX)
+        return self
 
     def predict(self, tiles):
         self.batches.append(len(tiles))

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,10 @@ class PreparedProcess:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._bytecode = tempfile.TemporaryDirectory()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.prepared", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.prepared", str(theirs.fileno()), self._bytecode.name],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=environment,
@@ -87,6 +89,7 @@ class PreparedProcess:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._bytecode.cleanup()
 
 
 @cache
@@ -141,6 +144,8 @@ if __name__ == "__main__":
     for module in MODULES:
         import_module(module)
     assert len([*Path("/proc/self/task").iterdir()]) == 1, "something that is imported has started a thread"
+    if sys.dont_write_bytecode:  # copies keep theirs where it is in nobody's way, or each would compile pathopipe anew
+        sys.pycache_prefix, sys.dont_write_bytecode = sys.argv[2], False
     gc.freeze()  # or every collection in a copy would look at, and so copy, all of it
     _serve(socket.socket(fileno=int(sys.argv[1])))
     try:
