@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import RESULTS, environment, pathopipe, results
+from tests.support.cli import RESULTS, environment, results
 from tests.support.faults import draw
 from tests.support.processes import heed_ctrl_c, session, wait_until
 
@@ -28,11 +28,10 @@ def slides(tmp_path_factory):
     return [draw(folder / f"{name}.svs", seed, side=1024) for seed, name in enumerate("ab")]
 
 
-def start(out, slides, mark, seconds):
-    program = [sys.executable, "-m", "tests.support.slow_blocks", mark, seconds]
-    arguments = [*program, "run", *slides, "--out", out, "--workers", 2]
+def start(out, slides, mark, seconds, *more):
+    arguments = [sys.executable, "-m", "tests.support.slow_blocks", mark, seconds, "run", *slides, "--out", out]
     return subprocess.Popen(
-        [*map(str, arguments), *OPTIONS],
+        [*map(str, arguments), *OPTIONS, *more],
         env=environment(),
         cwd=Path(__file__).parents[2],
         start_new_session=True,
@@ -63,11 +62,12 @@ def unfinished(out, name):
 
 def test_a_run_ended_while_two_slides_are_worked_on_leaves_nothing_half_written(slides, tmp_path):
     """Once by Ctrl-C and once by kill -9 of the coordinating process, while blocks of the first are put together."""
-    pathopipe("run", *slides, "--out", tmp_path / "alone", "--cluster", "serial", *OPTIONS)
+    with start(tmp_path / "alone", slides, tmp_path / "none", 0, "--cluster", "serial") as process:
+        finish(process)
     out, kept = tmp_path / "out", {}
     for number in (signal.SIGINT, signal.SIGKILL):
         mark = tmp_path / f"blocks-{number}"
-        with start(out, slides, mark, 1) as process:
+        with start(out, slides, mark, 1, "--workers", "2") as process:
             wait_until(lambda: process.poll() is not None or (blocks(mark) >= 2 and tiles(out, "b")))  # noqa: B023
             assert process.poll() is None, process.stderr.read()
             if number == signal.SIGINT:
@@ -89,7 +89,7 @@ def test_a_run_ended_while_two_slides_are_worked_on_leaves_nothing_half_written(
         assert all(held.items() <= now[name].items() for name, held in kept.items())
         kept = now
 
-    with start(out, slides, tmp_path / "blocks", 0) as process:
+    with start(out, slides, tmp_path / "blocks", 0, "--workers", "2") as process:
         finish(process)
     for name in "ab":
         assert kept[name].items() <= tiles(out, name).items()
