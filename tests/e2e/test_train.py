@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathopipe.synth.slide import draw_slide
+from pathopipe.synth.spec import SynthSpec
 from tests.support.cli import pathopipe, summary
 
 
-def test_a_trained_model_runs(drawn_slide, tmp_path):
+def test_a_trained_model_runs(tmp_path):
+    drawn = draw_slide(tmp_path / "drawn.svs", SynthSpec(width=900, height=900, seed=7))
     config = tmp_path / "config.yaml"
     config.write_text("iterations: 4\nbatch: 2\npatch_px: 96\nworkers: 0\nname: mine\nclass_name: Cell\n")
     done = pathopipe("train", "--config", config, "--set", "iterations=3", "--out", tmp_path / "mine.safetensors", "-v")
@@ -14,7 +17,7 @@ def test_a_trained_model_runs(drawn_slide, tmp_path):
     assert (tmp_path / "mine.safetensors.curves.png").exists()
     model = tmp_path / "mine.safetensors"
     assert "Cell" in pathopipe("models", model).stdout
-    pathopipe("run", drawn_slide.slide, "--out", tmp_path / "out", "--model", model, "--cluster", "serial")
+    pathopipe("run", drawn.slide, "--out", tmp_path / "out", "--model", model, "--cluster", "serial")
     assert summary(tmp_path / "out")["drawn"]["status"] == "complete"
 
 
