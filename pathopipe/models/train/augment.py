@@ -135,7 +135,7 @@ def _paste(rng: Rng, amount: Field, labels: Labels, pasted: Field, others: Label
     here = chosen[others]
     if here.any() and (labels > 0).any():  # two images differ in how dark they are: brought to one
         darker = float(np.median(amount[labels > 0])) / max(float(np.median(pasted[here])), 0.02)
-        pasted = pasted * np.float32(darker * rng.uniform(0.75, 1.5))
+        pasted = pasted * np.float32(darker * rng.uniform(0.6, 1.4))
     if hidden:
         pasted = pasted + np.where(labels > 0, amount * np.float32(rng.uniform(0, 0.7)), np.float32(0))
     soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)

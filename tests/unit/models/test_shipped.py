@@ -77,6 +77,16 @@ def test_a_lower_min_score_finds_more(predictor):
     assert high.score.min(initial=1) >= 0.7
 
 
+def test_crowded_lymphocytes_are_found_everywhere(predictor, real_data):
+    image = cv2.imread(str(real_data / "unlabelled" / "misc" / "instanseg_HE_example.tif"))  # 0.5 µm/px
+    y, x = 150, 300  # the middle of 220 × 200 µm that is full of them
+    found = predictor.predict(np.ascontiguousarray(image[np.newaxis, : 384 + 256, : 704 + 96, ::-1]))[0]
+    centres = found.outlines.centroids() - (x, y)
+    squares, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], (np.arange(0, 231, 46), np.arange(0, 401, 50)))
+    assert squares.min() >= 3
+    assert squares.mean() >= 12
+
+
 def test_the_card_is_complete():
     card = load_card(ModelSpec())
     assert card.mpp == 0.5
