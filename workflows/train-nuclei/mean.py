@@ -28,8 +28,7 @@ def main(out: Path, models: list[Path]) -> None:
     with safe_open(models[0], "pt") as first:
         about = json.loads(first.metadata()[KEY])
     if len(weights) < 2 or any(
-        {name: value.shape for name, value in each.items()}
-        != {name: value.shape for name, value in weights[0].items()}
+        {name: value.shape for name, value in each.items()} != {name: value.shape for name, value in weights[0].items()}
         for each in weights
     ):
         raise SystemExit("mean.py: give two models or more, of the same network")
