@@ -6,7 +6,8 @@ With ``--from-20x`` images of 0.25 µm/px are halved first, as a scanner with a 
 stays as it is.
 
 The whole flow with its defaults, but for the tissue mask, which is off: the images are tissue. F1 is pooled over
-all nuclei, PQ and AJI are means. The interval is of the difference in F1, by bootstrap over the images, paired.
+all nuclei, PQ and AJI are means; the interval is of the difference in F1, by bootstrap over the images, paired. The
+kinds of the errors follow.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ def kinds(pairs: Pairs) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     return _kinds(pairs, 0), _kinds(pairs, 1)
 
 
-def counts(kinds: NDArray[np.int8]) -> tuple[int, ...]:
+def counts(of: NDArray[np.int8]) -> tuple[int, ...]:
     """Return how many there are of each :class:`Kind`."""
-    return tuple(np.bincount(kinds, minlength=len(Kind)).tolist())
+    return tuple(np.bincount(of, minlength=len(Kind)).tolist())
 
 
 def _kinds(pairs: Pairs, side: int) -> NDArray[np.int8]:

@@ -212,7 +212,7 @@ def _caption(cases: Sequence[Case], subject: Subject) -> str:
     x, y = shapely.centroid(subject.polygon).coords[0]
     many = len(Counter(case.name for case in cases)) > 1
     name = f"{cases[subject.case].name[:12]} " if many else ""
-    return f"{name}{x:.0f},{y:.0f}  {subject.iou:.2f} {subject.kind}"
+    return f"{name}{x:.0f},{y:.0f}  {subject.iou:.2f} {subject.kind}".rstrip()
 
 
 def _sheet(title: str, pictures: list[tuple[Image.Image, str]]) -> Image.Image:
@@ -222,12 +222,11 @@ def _sheet(title: str, pictures: list[tuple[Image.Image, str]]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     write(draw, (_GAP, _TEXT // 2), title, _TEXT + 4, BLACK)
     x: float = _GAP
-    # of the captions below the pictures
-    write(draw, (_GAP + 260, 2 * _TEXT + 2), "x,y in pixels of the image, IoU, what is wrong", _TEXT, GREY)
     for text, colour in (("truth", TRUTH), ("prediction", PREDICTED)):
         draw.rectangle((x, 2 * _TEXT + 5, x + _TEXT, 3 * _TEXT + 3), fill=colour, outline=BLACK)
         write(draw, (x + _TEXT + 5, 2 * _TEXT + 2), text, _TEXT, BLACK)
         x += _TEXT + width_of(draw, text, _TEXT) + 20
+    write(draw, (x, 2 * _TEXT + 2), "below: x,y in pixels of the image, IoU, and what is wrong", _TEXT, GREY)
     for place, (picture, caption) in enumerate(pictures):
         left, up = _GAP + place % COLUMNS * cell_w, top + place // COLUMNS * cell_h
         sheet.paste(picture, (left, up))

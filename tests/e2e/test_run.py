@@ -63,15 +63,15 @@ def test_the_geojson_is_what_qupath_reads(finished):
 def test_a_second_run_does_nothing_and_says_so(finished):
     drawn, out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "drawn").rglob("*")}
-    done = pathopipe("run", drawn.slide, "--out", out, "--cluster", "serial")
+    done = pathopipe("run", drawn.slide, "--out", out, "--workers", 1)
     assert "nothing to do" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in (out / "drawn").rglob("*")} == before
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--cluster", "serial"), ("--workers", "1", "--set", "store.keep=false")],
-    ids=["serial", "one worker and nothing kept"],
+    [("--cluster", "serial"), ("--workers", "1"), ("--workers", "2", "--set", "store.keep=false")],
+    ids=["serial", "one worker", "nothing kept"],
 )
 def test_the_same_bytes_however_it_is_run(finished, tmp_path, options):
     drawn, out, _ = finished
@@ -84,7 +84,7 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_nothing_else(finished, 
     shutil.copytree(out, tmp_path / "out")
     folder = tmp_path / "out" / "drawn"
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "instances").iterdir()}
-    done = pathopipe("run", drawn.slide, "--out", tmp_path / "out", "--cluster", "serial", "--coords", "level0", "-v")
+    done = pathopipe("run", drawn.slide, "--out", tmp_path / "out", "--coords", "level0", "-v")
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "instances").iterdir()} == before
     assert "1 complete" in done.stdout
     assert json.loads((folder / "slide.json").read_text())["status"] == "complete"

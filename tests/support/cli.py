@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.prepared import prepared_process
+from tests.support.prepared import PreparedProcess
 
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+_PREPARED = PreparedProcess()
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -24,7 +25,7 @@ def environment() -> dict[str, str]:
 def pathopipe(*arguments: str | Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end; fail unless it exits with ``code`` (None: any)."""
     if sys.platform == "linux":
-        done = prepared_process().run([*map(str, arguments)], environment())
+        done = _PREPARED.run([*map(str, arguments)], environment())
     else:
         done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), check=False)
     if code is not None:

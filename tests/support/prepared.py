@@ -21,7 +21,6 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -47,9 +46,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class PreparedProcess:
-    """Runs ``python -m pathopipe`` with any arguments, one command at a time."""
+    """Runs ``python -m pathopipe`` with any arguments, one command at a time; begins with the first."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+
+    def _begin(self, environment: Mapping[str, str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._bytecode = tempfile.TemporaryDirectory()
         with theirs:
@@ -63,6 +66,8 @@ class PreparedProcess:
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, and to that of all that holds its output, as ``subprocess.run`` does."""
+        if self._process is None:
+            self._begin(environment)
         request = json.dumps([str(Path.cwd()), dict(environment), list(arguments)]).encode()
         (out, to_out), (err, to_err) = os.pipe(), os.pipe()
         with (
@@ -78,28 +83,20 @@ class PreparedProcess:
                 told = list(threads.map(lambda file: file.read(), (stdout, stderr)))
                 ended = int(self._requests.recv(64))
             except BaseException:  # the test took too long: the next one gets a new process
-                prepared_process.cache_clear()
                 self.close()
                 raise
         return subprocess.CompletedProcess(arguments, ended, *told)
 
     def close(self) -> None:
         """End the process and what it has begun."""
+        if self._process is None:
+            return
         self._requests.close()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._process = None
         self._bytecode.cleanup()
-
-
-@cache
-def prepared_process() -> PreparedProcess:
-    """Return the one of this process."""
-    from tests.support.cli import environment
-
-    started = PreparedProcess(environment())
-    atexit.register(started.close)
-    return started
 
 
 def _serve(requests: socket.socket) -> None:
