@@ -67,7 +67,7 @@ def test_a_run_ended_while_two_slides_are_worked_on_leaves_nothing_half_written(
     out, kept = tmp_path / "out", {}
     for number in (signal.SIGINT, signal.SIGKILL):
         mark = tmp_path / f"blocks-{number}"
-        with start(out, slides, mark, 1, "--workers", "2") as process:
+        with start(out, slides, mark, 3, "--workers", "2") as process:
             wait_until(lambda: process.poll() is not None or (blocks(mark) >= 2 and tiles(out, "b")))  # noqa: B023
             assert process.poll() is None, process.stderr.read()
             if number == signal.SIGINT:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 BRIDGE = "10.77.231.1"
 """Address of this machine among them."""
@@ -26,6 +27,7 @@ def possible() -> bool:
 @contextmanager
 def hosts(number: int) -> Iterator[list[tuple[str, ...]]]:
     """Make ``number`` hosts, and yield what to put before a command to run it on each; they reach :data:`BRIDGE`."""
+    _remove_left_over()
     mark = os.getpid() % 100_000
     bridge, names = f"ppb{mark}", [f"pp{mark}-{index}" for index in range(number)]
     _ip("link", "add", bridge, "type", "bridge")
@@ -44,6 +46,16 @@ def hosts(number: int) -> Iterator[list[tuple[str, ...]]]:
         for name in names:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
         _ip("link", "delete", bridge)
+
+
+def _remove_left_over() -> None:
+    """Remove what processes made that were killed: a second bridge of the same address would take its answers."""
+    for path in Path("/sys/class/net").glob("ppb*"):
+        mark = path.name.removeprefix("ppb")
+        if not Path("/proc", mark).exists():
+            for name in Path("/run/netns").glob(f"pp{mark}-*"):
+                subprocess.run(["ip", "netns", "delete", name.name], capture_output=True, check=False)
+            subprocess.run(["ip", "link", "delete", path.name], capture_output=True, check=False)
 
 
 def _ip(*arguments: str) -> None:
