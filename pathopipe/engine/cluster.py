@@ -62,8 +62,10 @@ def start_executor(spec: EngineSpec, gpus: tuple[str, ...] = ()) -> Executor:
         return SerialExecutor()
     import distributed  # noqa: F401 (it sets its loggers' levels when it is imported)
 
-    # What matters of dask's log comes back as exceptions; the rest would bury our own lines.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What matters of dask's log comes back as exceptions; the rest would bury our own lines. What dask's loop says goes
+    # to Tornado's: where Ctrl-C comes while the workers are asked for something, a traceback of dask's own.
+    for name in ("distributed", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if spec.cluster == "local":
         return _local(spec, spec.workers, gpus)
     if spec.cluster.endswith((".yaml", ".yml")):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from distributed import default_client
 
 from pathopipe.engine.base import Executor
 from pathopipe.engine.cluster import start_executor
@@ -141,3 +144,18 @@ def test_a_finished_run_is_not_spoilt_by_workers_that_take_long_to_end(caplog):
         executor._owned.callback(too_slow)
         assert executor.workers == 1
     assert "took long to end (a worker is still there)" in caplog.text
+
+
+def test_ctrl_c_while_the_workers_are_asked_prints_no_traceback_of_dask(two_processes, caplog):
+    """dask's answer to it looks for what it has not begun yet, where its loop is late."""
+    loop = default_client().loop
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        loop.add_callback(time.sleep, 0.6)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            assert two_processes.workers
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert two_processes.workers == 2
+    assert not caplog.records
