@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pathopipe.cli.interrupt import told_when_interrupted
 from pathopipe.cli.options import (
     Anonymous,
     Cluster,
@@ -179,36 +177,24 @@ def _anonymity(key: Path, out: Path) -> Anonymity:
 
 def analyse(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None = None) -> BatchResult:
     """Start the workers and run the batch."""
-    from pathopipe.engine.cluster import start_executor
-    from pathopipe.engine.starting import import_ahead
-    from pathopipe.models.device import visible_gpus
-    from pathopipe.models.load import load_card
-    from pathopipe.progress import show_progress
+    with told_when_interrupted():
+        from pathopipe.engine.cluster import start_executor
+        from pathopipe.engine.starting import import_ahead
+        from pathopipe.models.device import visible_gpus
+        from pathopipe.models.load import load_card
+        from pathopipe.progress import show_progress
 
-    card = load_card(config.model)
-    gpus = visible_gpus(config.model.device)
-    if config.engine.cluster == "local":
-        import_ahead()  # while this process imports what it needs itself
-    from pathopipe.batch.run import run_batch
+        card = load_card(config.model)
+        gpus = visible_gpus(config.model.device)
+        if config.engine.cluster == "local":
+            import_ahead()  # while this process imports what it needs itself
+        from pathopipe.batch.run import run_batch
 
-    with _told_when_interrupted(), show_progress(level) as progress:
-        progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
-        with start_executor(config.engine, gpus) as engine:
-            progress.say(f"working with {engine.description}")
-            return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]], shard)
-
-
-@contextmanager
-def _told_when_interrupted() -> Iterator[None]:
-    """Let batch systems end a run as Ctrl-C does: SIGTERM leaves no process behind, and tells the user what to do."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("interrupted; what is done is kept: run the same command again to go on", file=sys.stderr)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with show_progress(level) as progress:
+            progress.say(f"model {card.name} {card.version} at {card.mpp:g} µm/px")
+            with start_executor(config.engine, gpus) as engine:
+                progress.say(f"working with {engine.description}")
+                return run_batch(found, out, config, card, engine, progress, ["pathopipe", *sys.argv[1:]], shard)
 
 
 def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard: Shard | None) -> int:
@@ -219,7 +205,7 @@ def store_tiles(found: FoundSlides, out: Path, config: Config, level: int, shard
     from pathopipe.progress import show_progress
 
     card = load_card(config.model)
-    with _told_when_interrupted(), show_progress(level) as progress, start_executor(config.engine) as engine:
+    with told_when_interrupted(), show_progress(level) as progress, start_executor(config.engine) as engine:
         failed = run_tiling(found, out, config, card, engine, progress, shard)
     total = len((shard.part_of(found) if shard else found).slides)
     print(f"{total - failed} of {total} slides stored below {out}")

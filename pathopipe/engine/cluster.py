@@ -113,7 +113,9 @@ def _local(spec: EngineSpec, workers: int | None, gpus: tuple[str, ...]) -> Exec
         cluster = owned.enter_context(SpecCluster(scheduler=scheduler, silence_logs=False))
         cluster.worker_spec.update(described)
         starting = asyncio.run_coroutine_threadsafe(_started_workers(cluster), cluster.loop.asyncio_loop)
-        client = owned.enter_context(Client(cluster))
+        # Of the cluster itself a client would wait for all of its workers; and where Ctrl-C ended that, dask's cluster
+        # could not be closed any more (its SpecCluster._correct_state keeps the task that was cancelled).
+        client = owned.enter_context(Client(cluster.scheduler_address))
 
         def awaited() -> None:
             try:

@@ -88,6 +88,26 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_is_ended_while_its_workers_start(slide, tmp_path, number):
+    with subprocess.Popen(
+        command("run", slide, "--out", tmp_path, "--workers", 2, *OPTIONS),
+        env=environment(),
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    ) as process:
+        assert process.stderr.readline().startswith("model ")
+        os.killpg(process.pid, number)
+        said = process.stderr.read()
+        process.wait(ENDS_S)
+        wait_for_end(process)
+    assert process.returncode != 0
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+
+
 def test_a_tile_that_kills_its_worker_twice_is_set_aside_and_the_rest_done(slide, undisturbed, tmp_path, monkeypatch):
     from pathopipe import pipeline
 
