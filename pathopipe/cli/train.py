@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pathopipe.cli.interrupt import told_when_interrupted
 from pathopipe.cli.options import Quiet, Verbose, verbosity
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def train(
     from pathopipe.progress import show_progress
 
     spec = train_spec(config, settings or [], out)
-    with show_progress(verbosity(verbose, quiet)) as progress:
+    with told_when_interrupted(), show_progress(verbosity(verbose, quiet)) as progress:
         if spec.start is not None:
             progress.say(what_is_kept(spec))
         teller = _Teller(spec, progress, lines=bool(verbose))

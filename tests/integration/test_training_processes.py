@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     return write_drawn_set(tmp_path_factory.mktemp("set"))
 
 
-def test_a_run_killed_with_9_and_resumed_gives_the_same_bytes(folder, tmp_path):
+def test_a_run_ended_and_killed_and_resumed_gives_the_same_bytes(folder, tmp_path):
     settings = {
         **SMALL,
         "batch": 2,
@@ -44,17 +44,17 @@ def test_a_run_killed_with_9_and_resumed_gives_the_same_bytes(folder, tmp_path):
     out = tmp_path / "killed" / "m.safetensors"
     arguments = ("train", "--config", tmp_path / "config.yaml", "--out", out, "-q")
     log = out.with_name("m.safetensors.losses.jsonl")
-    first = subprocess.Popen(command(*arguments), env=environment())
-    try:
-        while first.poll() is None and not any("f1" in line for line in read_log(log)):
-            time.sleep(0.02)
-        first.send_signal(signal.SIGKILL)
-    finally:
-        first.kill()
-        first.wait()
-    assert first.returncode == -signal.SIGKILL
-    assert not out.exists()
-    assert 0 < torch.load(f"{out}.checkpoint", weights_only=True)["step"] < 40
+    for times, number in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
+        with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+            while process.poll() is None and sum("f1" in line for line in read_log(log)) < times:
+                time.sleep(0.02)
+            process.send_signal(number)
+            said = process.stderr.read()
+        assert process.returncode == (-number if number == signal.SIGKILL else 130)
+        assert number == signal.SIGKILL or "run the same command again" in said
+        assert "Traceback" not in said
+        assert not out.exists()
+        assert 0 < torch.load(f"{out}.checkpoint", weights_only=True)["step"] < 40
     pathopipe(*arguments)
     straight = fit(TrainSpec.model_validate({**settings, "out": tmp_path / "m.safetensors"}), lambda _: None)
     assert out.read_bytes() == straight.read_bytes()
