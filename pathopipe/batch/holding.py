@@ -18,6 +18,7 @@ from typing import IO
 
 from pathopipe.batch.shards import Shard
 from pathopipe.errors import OutputInUseError, StoreError
+from pathopipe.files import write_text
 from pathopipe.layout import LOCK, SHARD_LOCKS, TURN
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
@@ -91,13 +92,35 @@ def running(out: Path) -> tuple[Shard, ...]:
     return tuple(found)
 
 
+def begin_round(out: Path, shard: Shard, name: str) -> None:
+    """Have other shards see which round ``shard``, which this run holds, is at work in; call it in one's turn."""
+    write_text(_round_file(out, shard), name)
+
+
+def round_of(out: Path, shard: Shard) -> str | None:
+    """Return the round that a shard which is :func:`running` is at work in; None if it has not begun one yet."""
+    try:
+        return _round_file(out, shard).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _round_file(out: Path, shard: Shard) -> Path:
+    return _lock_file(out, shard).with_suffix(".round")
+
+
+def _lock_file(out: Path, shard: Shard) -> Path:
+    return out / SHARD_LOCKS / f"{shard.index}-of-{shard.of}"
+
+
 def _shard_lock(out: Path, shard: Shard) -> IO[bytes]:
-    folder = out / SHARD_LOCKS
-    folder.mkdir(exist_ok=True)
-    file = open(folder / f"{shard.index}-of-{shard.of}", "a+b")  # noqa: SIM115 (the caller closes it)
+    path = _lock_file(out, shard)
+    path.parent.mkdir(exist_ok=True)
+    file = open(path, "a+b")  # noqa: SIM115 (the caller closes it)
     if not _take(file, fcntl.LOCK_EX, out, shard):
         file.close()
         raise OutputInUseError(f"shard {shard} is being written to {out} by another run already; wait for it to end")
+    _round_file(out, shard).unlink(missing_ok=True)  # of who held it before
     return file
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pathopipe.batch.holding import running
+from pathopipe.batch.holding import begin_round, round_of, running
 from pathopipe.batch.shards import Shard
 from pathopipe.errors import OutputInUseError
 from pathopipe.files import read_json
@@ -16,7 +16,7 @@ from pathopipe.spec import fingerprint
 
 
 def join(out: Path, about: Mapping[str, Any], found: FoundSlides, shard: Shard) -> dict[str, Any]:
-    """Return what ``run.json`` has to hold once ``shard`` has begun; call it in one's turn.
+    """Begin the work on ``shard``, which this run holds; return what ``run.json`` then has to hold. In one's turn.
 
     Shards belong to one round if they were given the same slides, settings (but for the engine's) and model.
 
@@ -44,15 +44,16 @@ def join(out: Path, about: Mapping[str, Any], found: FoundSlides, shard: Shard) 
             "model": about["model"],
         }
     )
-    parts = _parts(out, asked)
-    others = [each for each in running(out) if each != shard]
-    if others and parts is None:
+    # One that has not begun yet, as where several start at once, is refused itself if it is of another round.
+    others = [each for each in running(out) if each != shard and round_of(out, each) not in (None, asked)]
+    if others:
         raise OutputInUseError(
             f"shard {others[0]} is at work with other slides, settings or another model than shard {shard} was given; "
             "wait for it to end, and name the slides in a .csv where folders may change"
         )
+    begin_round(out, shard, asked)
     own = {key: about[key] for key in ("command", "machine", "arithmetic", "started", "finished")}
-    return _summed(about, shard.of, asked, (parts or {}) | {str(shard.index): own})
+    return _summed(about, shard.of, asked, (_parts(out, asked) or {}) | {str(shard.index): own})
 
 
 def leave(out: Path, begun: Mapping[str, Any], shard: Shard, finished: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):  # musl has a mallopt that does nothing
         return False
-    # One arena: the small heaps of further threads are given back whatever the thresholds say.
+    # One arena: the small heaps of further threads are given back whatever the thresholds say. Threads that there are
+    # keep theirs, so local workers start with this (engine/starting.py).
     wanted = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1))
     return all(library.mallopt(option, value) == 1 for option, value in wanted)

@@ -28,6 +28,9 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "6640",
+    # glibc gives a thread a heap of its own, and its large blocks back to the system, whatever engine/heap.py says: a
+    # worker's tasks are in a thread. To be said before there is one.
+    "MALLOC_ARENA_MAX": "1",
     # The folder that the run is started in may hold anything, a random.py too.
     "PYTHONSAFEPATH": "1",
 }

@@ -85,9 +85,10 @@ def test_a_file_system_without_locks_takes_one_run_but_no_shards(tmp_path, monke
 def test_run_json_is_finished_when_all_shards_are(tmp_path):
     found = slides("a", "b", "c")
     begun = {}
-    for index, started in ((2, "t2"), (1, "t1")):
-        begun[index] = join(tmp_path, about(started=started), found, Shard(index, 2))
-        write_json(tmp_path / RUN, begun[index])
+    with hold(tmp_path, Shard(2, 2)), hold(tmp_path, Shard(1, 2)):
+        for index, started in ((2, "t2"), (1, "t1")):
+            begun[index] = join(tmp_path, about(started=started), found, Shard(index, 2))
+            write_json(tmp_path / RUN, begun[index])
     assert begun[1]["started"] == "t1"
     assert list(begun[1]["shards"]["parts"]) == ["1", "2"]
     one = leave(tmp_path, begun[2], Shard(2, 2), "t3")
@@ -97,7 +98,7 @@ def test_run_json_is_finished_when_all_shards_are(tmp_path):
     assert (both["started"], both["finished"], both["shards"]["finished"]) == ("t1", "t4", 2)
 
 
-@pytest.mark.parametrize(
+OTHERS = pytest.mark.parametrize(
     ("found", "changes"),
     [
         (slides("a", "b", "new"), {}),
@@ -106,17 +107,35 @@ def test_run_json_is_finished_when_all_shards_are(tmp_path):
     ],
     ids=["slides", "settings", "model"],
 )
+
+
+@OTHERS
 def test_shards_of_two_rounds_do_not_work_at_once(tmp_path, found, changes):
-    write_json(tmp_path / RUN, join(tmp_path, about(), slides("a", "b"), Shard(1, 2)))
-    with hold(tmp_path, Shard(1, 2)), pytest.raises(OutputInUseError, match="1/2 is at work with other slides"):
-        join(tmp_path, about(**changes), found, Shard(2, 2))
-    later = join(tmp_path, about(**changes), found, Shard(2, 2))  # it ended: a new round, in which it is still to come
+    with hold(tmp_path, Shard(2, 2)):
+        with hold(tmp_path, Shard(1, 2)):
+            write_json(tmp_path / RUN, join(tmp_path, about(), slides("a", "b"), Shard(1, 2)))
+            with pytest.raises(OutputInUseError, match="1/2 is at work with other slides"):
+                join(tmp_path, about(**changes), found, Shard(2, 2))
+        # It ended: a new round, in which it is still to come.
+        later = join(tmp_path, about(**changes), found, Shard(2, 2))
     assert list(later["shards"]["parts"]) == ["2"]
 
 
+@OTHERS
+def test_of_shards_that_start_at_once_the_first_to_begin_makes_the_round(tmp_path, found, changes):
+    with hold(tmp_path, Shard(1, 3)):  # killed when it had begun another round
+        join(tmp_path, about(), slides("old"), Shard(1, 3))
+    with hold(tmp_path, Shard(1, 3)), hold(tmp_path, Shard(2, 3)), hold(tmp_path, Shard(3, 3)):
+        for index in (2, 1):
+            write_json(tmp_path / RUN, joined := join(tmp_path, about(), slides("a", "b"), Shard(index, 3)))
+        assert list(joined["shards"]["parts"]) == ["1", "2"]
+        with pytest.raises(OutputInUseError, match="1/3 is at work with other slides"):
+            join(tmp_path, about(**changes), found, Shard(3, 3))
+
+
 def test_how_the_work_is_done_makes_no_other_round(tmp_path):
-    one = about(config={"engine": {"workers": 1}})
-    write_json(tmp_path / RUN, join(tmp_path, one, slides("a"), Shard(1, 2)))
-    with hold(tmp_path, Shard(1, 2)):
+    with hold(tmp_path, Shard(1, 2)), hold(tmp_path, Shard(2, 2)):
+        one = about(config={"engine": {"workers": 1}})
+        write_json(tmp_path / RUN, join(tmp_path, one, slides("a"), Shard(1, 2)))
         joined = join(tmp_path, about(config={"engine": {"workers": 9}}), slides("a"), Shard(2, 2))
     assert list(joined["shards"]["parts"]) == ["1", "2"]

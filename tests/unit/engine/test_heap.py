@@ -1,10 +1,9 @@
 """Keeping freed memory: what a worker maps for one tile is there for the next."""
 
-import ctypes
 import subprocess
 import sys
 
-import pytest
+from tests.support.processes import needs_glibc
 
 _FAULTS = """
 import resource, numpy as np
@@ -17,10 +16,6 @@ for _ in range(3):
     np.ones(40_000_000, np.uint8)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-
-needs_glibc = pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="not the GNU C library"
-)
 
 
 def faults(keep: bool) -> int:

@@ -11,7 +11,9 @@ import pytest
 
 from pathopipe.engine import starting
 from pathopipe.engine.cluster import start_executor
+from pathopipe.engine.heap import keep_freed_memory
 from pathopipe.engine.spec import EngineSpec
+from tests.support.processes import needs_glibc
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are started in another way")
 
@@ -37,6 +39,35 @@ def test_workers_are_copies_of_one_process_that_ignores_ctrl_c(monkeypatch):
     assert os.getpid() not in {*processes, *parents}
     assert all(imported and ignores for *_, imported, _, ignores in found)
     assert {threads for *_, threads, _ in found} == {os.environ.get("OMP_NUM_THREADS", "1")}
+
+
+_BLOCK = 100_000_000
+"""Bytes; more than glibc has in a heap of a thread's own."""
+
+
+def _fill() -> None:
+    bytearray(b"1") * _BLOCK  # NumPy asks for huge pages, which are few
+
+
+def pages_of_blocks_taken_again(_: int) -> int:
+    """Return how many pages the system gives this thread for three blocks that it had and freed."""
+    import resource
+
+    assert keep_freed_memory()
+    _fill()
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    for _ in range(3):
+        _fill()
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+
+@needs_glibc
+def test_workers_keep_what_their_tasks_free():
+    """Their tasks are in a thread, which has a heap of its own unless the process began with one for all."""
+    found = []
+    with start_executor(EngineSpec(workers=2)) as engine:
+        engine.each(pages_of_blocks_taken_again, range(4), lambda _, pages: found.append(pages))
+    assert max(found) < 3 * _BLOCK / os.sysconf("SC_PAGESIZE") / 10
 
 
 @linux
