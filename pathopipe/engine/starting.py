@@ -7,6 +7,7 @@ begins before the run itself imports anything, so that both are at it at once.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def dask_setup(_: object) -> None:
     A terminal sends Ctrl-C to the run and to all of its workers; each worker would print a traceback of its own.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what was imported stays, and to look at it takes a copy of memory that workers share
     # Beside the worker's start, which must not take longer for it; a tile that comes earlier waits for the import.
     Thread(target=_import, name="imports").start()
 
