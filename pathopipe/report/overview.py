@@ -35,6 +35,8 @@ CELL: Colour = (215, 25, 40)
 FIELD: Colour = (20, 20, 20)
 BLACK: Colour = (0, 0, 0)
 GAP_PX = 12
+_COMPRESSION = 3
+"""Of the PNG. More takes two to three times as long, while the workers have nothing to do, for 6 % of the file."""
 
 
 def save_overview(
@@ -74,7 +76,7 @@ def save_overview(
     thumbnail = slide.read(frame.to_level0(frame.box), frame.width, frame.height)
     picture = draw_overview(thumbnail, frame, tissue, cells, colours, slide.read, artefacts)
     with atomic_file(path) as file:
-        Image.fromarray(picture).save(file, "PNG")
+        Image.fromarray(picture).save(file, "PNG", compress_level=_COMPRESSION)
 
 
 def draw_overview(
