@@ -1,11 +1,11 @@
 """How much memory a run takes, process by process, as slides grow.
 
-    python benchmarks/memory.py [--sides 8192 32768 102400] [--tissue 8192] [--workers 2]
+    python benchmarks/memory.py [--sides 20480 32768 102400] [--tissue 16384] [--workers 2]
 
-102,400 px squared are 10.5 gigapixels. The slides have the same square of tissue on ever more glass, and the one of 1
-gigapixel once more with four times the tissue; with `--share 0.25` the tissue grows with the slide (and so does the
-time). What is compared is compared with 1 gigapixel. Peaks are the kernel's (VmHWM), of the process that coordinates
-and of the largest worker.
+102,400 px squared are 10.5 gigapixels. The slides have the same square of tissue on ever more glass, large enough to
+hold whole tiles wherever the grid lies, and the one of 1 gigapixel once more with four times the tissue; with
+`--share 0.25` the tissue grows with the slide (and so does the time). What is compared is compared with 1 gigapixel.
+Peaks are the kernel's (VmHWM), of the process that coordinates and of the largest worker.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def row(what: str, peak: int, first: tuple[str, int] | None, most: float | None 
 
 
 def more_options(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--sides", type=int, nargs="+", default=[8192, 32_768, 102_400], help="in level-0 pixels")
-    options.add_argument("--tissue", type=int, default=2 * STEP_PX, help="side of the tissue, in level-0 pixels")
+    options.add_argument("--sides", type=int, nargs="+", default=[20_480, 32_768, 102_400], help="in level-0 pixels")
+    options.add_argument("--tissue", type=int, default=4 * STEP_PX, help="side of the tissue, in level-0 pixels")
     options.add_argument("--share", type=float, help="of the slide that is tissue, instead of --tissue")
     options.add_argument("--workers", type=int, default=2)
 

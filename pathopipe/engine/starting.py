@@ -61,7 +61,7 @@ def import_ahead() -> Method:
 
 
 def dask_setup(_: object) -> None:
-    """Ignore SIGINT in this worker; distributed calls it by this name, in the worker's main thread.
+    """Ignore SIGINT in this worker and ready it for tiles; distributed calls it by this name, in the main thread.
 
     A terminal sends Ctrl-C to the run and to all of its workers; each worker would print a traceback of its own.
     """
