@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -211,7 +211,8 @@ def test_a_file_that_is_not_scores_is_told(tmp_path, text):
 
 @settings(deadline=None, max_examples=200)
 @given(st.floats(-1e12, 1e12))
+@example(34359738368.78125)
 def test_rounding_keeps_six_digits_and_four_decimals(number):
     value = rounded(number)
-    assert abs(value - number) <= max(min(5.01e-5, abs(number) * 5.01e-6), abs(number) * 1e-15)
+    assert abs(value - number) <= min(5.01e-5, abs(number) * 5.01e-6) + math.ulp(number)
     assert rounded(value) == value
