@@ -36,7 +36,7 @@ FIELD: Colour = (20, 20, 20)
 BLACK: Colour = (0, 0, 0)
 GAP_PX = 12
 _COMPRESSION = 3
-"""Of the PNG. More takes two to three times as long, while the workers have nothing to do, for 6 % of the file."""
+"""Of the PNG. More takes much longer, while the workers have nothing to do, and makes it little smaller."""
 
 
 def save_overview(

@@ -36,6 +36,18 @@ def tiles(out):
     return {path.name: path.stat().st_mtime_ns for path in (out / "a" / "instances").glob("*.npz")}
 
 
+def begun(slide, out, stderr=subprocess.PIPE):
+    """A run of two processes in a session of its own, which heeds Ctrl-C."""
+    return subprocess.Popen(
+        command("run", slide, "--out", out, "--workers", 2, *OPTIONS),
+        env=environment(),
+        start_new_session=True,
+        stderr=stderr,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    )
+
+
 def wait_for_tiles(process, out, number):
     """Until so many are done, or the process has ended."""
     wait_until(lambda: process.poll() is not None or len(tiles(out)) >= number)
@@ -48,17 +60,9 @@ def wait_for_end(process):
 
 def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed, tmp_path):
     """One run of two processes, ended by Ctrl-C, a batch system and kill -9, then finished with a worker killed."""
-    arguments = command("run", slide, "--out", tmp_path, "--workers", 2, *OPTIONS)
     kept: dict[str, int] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with subprocess.Popen(
-            arguments,
-            env=environment(),
-            start_new_session=True,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=heed_ctrl_c,
-        ) as process:
+        with begun(slide, tmp_path) as process:
             wait_for_tiles(process, tmp_path, len(kept) + 3)
             assert process.poll() is None, process.stderr.read()
             if number == signal.SIGINT:
@@ -76,7 +80,7 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
         assert kept.items() <= now.items()
         kept = now
 
-    with subprocess.Popen(arguments, env=environment(), start_new_session=True, stderr=subprocess.DEVNULL) as process:
+    with begun(slide, tmp_path, stderr=subprocess.DEVNULL) as process:
         wait_for_tiles(process, tmp_path, len(kept) + 2)
         workers = workers_of(process.pid)
         if workers:  # else it was faster
@@ -90,14 +94,7 @@ def test_a_run_ended_in_every_way_goes_on_and_leaves_nothing(slide, undisturbed,
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_is_ended_while_its_workers_start(slide, tmp_path, number):
-    with subprocess.Popen(
-        command("run", slide, "--out", tmp_path, "--workers", 2, *OPTIONS),
-        env=environment(),
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_ctrl_c,
-    ) as process:
+    with begun(slide, tmp_path) as process:
         assert process.stderr.readline().startswith("model ")
         os.killpg(process.pid, number)
         said = process.stderr.read()
